@@ -1,0 +1,44 @@
+# One static library a room, each linking only what its arrow in ARCHITECTURE.md
+# allows; and the helpers for its tests.
+
+add_library(warmstart_options INTERFACE)
+target_include_directories(warmstart_options INTERFACE ${CMAKE_SOURCE_DIR})
+target_compile_options(warmstart_options INTERFACE
+  -Wall -Wextra -Werror -Wno-missing-field-initializers)
+if(CMAKE_CXX_COMPILER_ID MATCHES "Clang")
+  target_compile_options(warmstart_options INTERFACE -Wthread-safety)
+endif()
+if(WARMSTART_SANITIZE)
+  add_compile_options(-fsanitize=${WARMSTART_SANITIZE}
+                      -fno-omit-frame-pointer -fno-sanitize-recover=all)
+  add_link_options(-fsanitize=${WARMSTART_SANITIZE})
+endif()
+
+# warmstart_room(NAME SOURCES a.cc ... [DEPS ...] [PRIVATE_DEPS ...])
+function(warmstart_room NAME)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
+  add_library(warmstart_${NAME} STATIC ${ARG_SOURCES})
+  target_link_libraries(warmstart_${NAME}
+    PUBLIC ${ARG_DEPS}
+    PRIVATE warmstart_options ${ARG_PRIVATE_DEPS})
+  target_include_directories(warmstart_${NAME} PUBLIC ${CMAKE_SOURCE_DIR})
+endfunction()
+
+# warmstart_test(NAME SOURCES a_test.cc ... [DEPS ...]): one GoogleTest binary a
+# room; ctest knows each of its tests by name.
+function(warmstart_test NAME)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${NAME} ${ARG_SOURCES})
+  target_link_libraries(${NAME} PRIVATE
+    warmstart_options ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  include(GoogleTest)
+  gtest_discover_tests(${NAME} DISCOVERY_TIMEOUT 60)
+endfunction()
+
+# warmstart_fuzzer(NAME SOURCES a_fuzzer.cc [DEPS ...])
+function(warmstart_fuzzer NAME)
+  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  add_executable(${NAME} ${ARG_SOURCES})
+  target_link_libraries(${NAME} PRIVATE warmstart_options ${ARG_DEPS})
+  target_link_options(${NAME} PRIVATE -fsanitize=fuzzer)
+endfunction()

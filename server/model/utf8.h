@@ -1,0 +1,16 @@
+// Whether text is UTF-8: keys must be, since protos and JSON carry them.
+
+#ifndef WARMSTART_SERVER_MODEL_UTF8_H_
+#define WARMSTART_SERVER_MODEL_UTF8_H_
+
+#include "absl/strings/string_view.h"
+
+namespace warmstart {
+
+// Well-formed UTF-8 as the Unicode standard defines it: no overlong forms, no
+// surrogates, nothing above U+10FFFF.
+bool IsUtf8(absl::string_view text);
+
+}  // namespace warmstart
+
+#endif  // WARMSTART_SERVER_MODEL_UTF8_H_

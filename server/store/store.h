@@ -1,0 +1,217 @@
+// Store: checkpoints that last. It composes the pack store (tensor bytes) and
+// the catalog (rows), and is the only place that knows the order of a commit:
+// stage, fsync, rename into packs/, fsync the folder, commit the catalog
+// transaction. What was committed survives kill -9 and power loss; what was not
+// is invisible, and swept when the store is next opened.
+//
+//   data_dir/
+//     LOCK             held while a server has the store open
+//     catalog.sqlite3  (+ -wal, -shm): all that is not tensor bytes
+//     packs/           immutable files, each holding many blobs
+//     staging/         files being received; emptied at every start
+//
+// Thread-safe, all of it, but for a Draft, which belongs to one request.
+
+#ifndef WARMSTART_SERVER_STORE_STORE_H_
+#define WARMSTART_SERVER_STORE_STORE_H_
+
+#include <cstdint>
+#include <map>
+#include <memory>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "server/base/clock.h"
+#include "server/base/file_system.h"
+#include "server/model/architecture.h"
+#include "server/model/digest.h"
+#include "server/model/manifest.h"
+#include "server/model/resource_name.h"
+
+namespace warmstart::store {
+
+// Bytes that the store keeps once: a tensor's values or a shared storage.
+struct Blob {
+  Digest digest;
+  int64_t num_bytes = 0;
+  uint32_t crc32 = 0;
+};
+
+// The bytes of a blob, readable for as long as this object lives.
+struct BlobData {
+  absl::string_view bytes;
+  std::shared_ptr<const void> owner;
+};
+
+using Labels = std::map<std::string, std::string>;
+
+struct Checkpoint {
+  CheckpointName name;
+  std::string architecture;  // "" where none was named
+  absl::Time create_time;
+  Labels labels;
+  std::vector<AliasName> aliases;  // those that point to it, sorted
+  int64_t num_tensors = 0;
+  int64_t num_bytes = 0;    // of its tensors, each counted once
+  std::string report_json;  // MatchReportToJson; "" where there is none
+  std::string origin_json;  // where it came from; the service's own text
+};
+
+struct NewCheckpoint {
+  std::string architecture;
+  Manifest manifest;
+  Labels labels;
+  std::string report_json;
+  std::string origin_json;
+  std::optional<AliasName> alias;  // set to the new checkpoint in the same commit
+  // "" where the client gave none. Retries with the same id get the checkpoint
+  // of the first; `request_fingerprint` tells a retry from a mistake.
+  std::string request_id;
+  Digest request_fingerprint;
+};
+
+// A file being received, or scratch space for new tensors, in staging/.
+class StagedFile {
+ public:
+  virtual ~StagedFile() = default;
+  virtual absl::Status Append(absl::string_view data) = 0;
+  // Ends the appends and gives all bytes, readable while the Draft lives.
+  virtual absl::StatusOr<absl::string_view> Finish() = 0;
+};
+
+// A checkpoint in the making. Dropping it without Commit leaves nothing behind.
+class Draft {
+ public:
+  virtual ~Draft() = default;
+
+  // The pointer lives as long as the Draft.
+  virtual absl::StatusOr<StagedFile*> NewFile() = 0;
+  // `num_bytes` of zeros to write new tensors into, on the disk and not in
+  // memory. At most one for a Draft.
+  virtual absl::StatusOr<absl::Span<char>> NewScratch(int64_t num_bytes) = 0;
+
+  // Says that `blob` stands in `file` (or, where null, in the scratch space) at
+  // `offset`. Blobs may overlap and repeat.
+  virtual void AddBlob(const StagedFile* file, int64_t offset,
+                       const Blob& blob) = 0;
+
+  // Starts writing what was received to the disk, while the caller computes
+  // digests. Optional; never blocks for long.
+  virtual void StartSync() = 0;
+
+  // The one commit point. Every digest in the manifest must be a blob that was
+  // added here or that the store holds. A staged file is adopted as a pack in
+  // place when at least half of its bytes are new blobs; otherwise its new blobs
+  // are copied into a fresh pack.
+  //   ABORTED            a blob that the manifest names is no longer there (its
+  //                      last checkpoint was deleted meanwhile); retry
+  //   INVALID_ARGUMENT   the request_id was used with another fingerprint
+  //   RESOURCE_EXHAUSTED the disk is full
+  // On any error nothing has changed. When the request_id is known, returns the
+  // checkpoint of the first request and stores nothing.
+  virtual absl::StatusOr<Checkpoint> Commit(const NewCheckpoint& checkpoint) = 0;
+};
+
+struct ListCheckpointsOptions {
+  // Empty fields do not filter. `labels`: all of them must be there.
+  std::string architecture;
+  Labels labels;
+  std::string alias;  // exact, or a prefix that ends in "*"
+  int page_size = 50;
+  std::string page_token;  // "" or what the previous page gave
+};
+
+struct CheckpointPage {
+  std::vector<Checkpoint> checkpoints;  // newest first
+  std::string next_page_token;          // "" at the end
+};
+
+struct Alias {
+  AliasName name;
+  CheckpointName checkpoint;
+  absl::Time update_time;
+};
+
+struct AliasPage {
+  std::vector<Alias> aliases;  // by name
+  std::string next_page_token;
+};
+
+struct ArchitecturePage {
+  std::vector<Architecture> architectures;  // by name
+  std::string next_page_token;
+};
+
+struct StoreOptions {
+  std::string data_dir;  // made where it does not exist
+  FileSystem* file_system = &PosixFileSystem();
+  Clock* clock = &SystemClock();
+};
+
+class Store {
+ public:
+  // FAILED_PRECONDITION when another process has the store open, or when its
+  // schema version is newer than this program knows; DATA_LOSS when the catalog
+  // is corrupt. Migrates older schemas and sweeps what no commit finished.
+  static absl::StatusOr<std::unique_ptr<Store>> Open(
+      const StoreOptions& options);
+  virtual ~Store() = default;
+
+  virtual std::unique_ptr<Draft> NewDraft() = 0;
+
+  // Turns "checkpoints/{id}" or "aliases/{alias}" into a checkpoint's name.
+  // INVALID_ARGUMENT for other text, NOT_FOUND where there is none.
+  virtual absl::StatusOr<CheckpointName> Resolve(absl::string_view handle) = 0;
+  // NOT_FOUND where there is no such checkpoint; so for all below.
+  virtual absl::StatusOr<Checkpoint> GetCheckpoint(
+      const CheckpointName& name) = 0;
+  virtual absl::StatusOr<Manifest> GetManifest(const CheckpointName& name) = 0;
+  // INVALID_ARGUMENT for a page token that this store did not give.
+  virtual absl::StatusOr<CheckpointPage> ListCheckpoints(
+      const ListCheckpointsOptions& options) = 0;
+  // Replaces all labels.
+  virtual absl::StatusOr<Checkpoint> SetLabels(const CheckpointName& name,
+                                               const Labels& labels) = 0;
+  // FAILED_PRECONDITION, naming them, while aliases point to it; with `force`
+  // they go with it. Blobs and packs that nothing references any more are
+  // removed; bytes that a BlobData or a Draft holds stay readable.
+  virtual absl::Status DeleteCheckpoint(const CheckpointName& name,
+                                        bool force) = 0;
+
+  // Creates or moves an alias.
+  virtual absl::StatusOr<Alias> SetAlias(const AliasName& alias,
+                                         const CheckpointName& checkpoint) = 0;
+  virtual absl::Status DeleteAlias(const AliasName& alias) = 0;
+  virtual absl::StatusOr<AliasPage> ListAliases(
+      int page_size, const std::string& page_token) = 0;
+
+  // ALREADY_EXISTS where another schema has that name; OK when it is the same.
+  virtual absl::Status PutArchitecture(const Architecture& architecture) = 0;
+  virtual absl::StatusOr<Architecture> GetArchitecture(
+      const std::string& name) = 0;
+  virtual absl::StatusOr<ArchitecturePage> ListArchitectures(
+      int page_size, const std::string& page_token) = 0;
+  // FAILED_PRECONDITION while checkpoints name it, unless `force`.
+  virtual absl::Status DeleteArchitecture(const std::string& name,
+                                          bool force) = 0;
+
+  // The checkpoint that a request with this id made; nullopt where there is
+  // none; INVALID_ARGUMENT when it was another request.
+  virtual absl::StatusOr<std::optional<CheckpointName>> FindRequest(
+      const std::string& request_id, const Digest& fingerprint) = 0;
+
+  // NOT_FOUND for a digest that the store does not hold. DATA_LOSS when its
+  // pack is gone or too short.
+  virtual absl::StatusOr<Blob> GetBlob(const Digest& digest) = 0;
+  virtual absl::StatusOr<BlobData> OpenBlob(const Digest& digest) = 0;
+};
+
+}  // namespace warmstart::store
+
+#endif  // WARMSTART_SERVER_STORE_STORE_H_

@@ -1,0 +1,94 @@
+// ModelArchitecture: an architecture that can be initialised and, where it has
+// one, run forward. Everything that names a model in this server goes through
+// this interface: NetA and NetB, which are torch::nn modules, and schemas that
+// were registered at run time.
+
+#ifndef WARMSTART_SERVER_TORCH_MODEL_ARCHITECTURE_H_
+#define WARMSTART_SERVER_TORCH_MODEL_ARCHITECTURE_H_
+
+#include <cstdint>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/types/span.h"
+#include "server/model/architecture.h"
+#include "server/model/tensor_spec.h"
+#include "server/torch/device.h"
+
+namespace warmstart::backend {
+
+// Values of a tensor in host memory: contiguous, row-major, little-endian.
+struct HostTensor {
+  TensorSpec spec;
+  absl::string_view bytes;
+};
+
+// A tensor that owns its values.
+struct OwnedTensor {
+  TensorSpec spec;
+  std::string bytes;
+};
+
+// One entry of the target in a partial load.
+struct LoadEntry {
+  // Index into schema().entries.
+  int64_t entry = 0;
+  // The values to load; bytes.data() is null where the entry is initialised.
+  HostTensor source;
+  // dtype of the result; its shape is the schema's.
+  DType dtype = DType::kFloat32;
+  // Where the result's values are written; its size is the result's size in
+  // bytes. data() is null where the source's bytes are the result unchanged, and
+  // nothing has to be written.
+  absl::Span<char> output;
+};
+
+// Immutable and thread-safe.
+class ModelArchitecture {
+ public:
+  virtual ~ModelArchitecture() = default;
+
+  virtual const Architecture& schema() const = 0;
+  virtual bool has_forward() const = 0;
+
+  // Performs a partial load on `device`: entries without a source are
+  // initialised there from `seed`, those with one are placed there and, where
+  // the dtype differs, cast as torch.Tensor.copy_ does; results go to the
+  // outputs. On the CPU, entries without an output cost nothing; on CUDA every
+  // entry is placed on the device, so that OK means that the model fits there.
+  //
+  // Fresh values depend on `seed` and the key alone, never on which other
+  // entries are loaded. On the CPU, those of NetA and NetB equal, bit for bit,
+  // Python's torch.manual_seed(seed); NetA().state_dict(). Those of a schema come
+  // from a generator of their own for each key, seeded from (seed, key).
+  //   INVALID_ARGUMENT    an entry, size or dtype that does not fit the schema
+  //   RESOURCE_EXHAUSTED  out of memory on the device or the host
+  // On an error the outputs hold unspecified values.
+  virtual absl::Status PartialLoad(const Device& device, uint64_t seed,
+                                   absl::Span<const LoadEntry> entries) const = 0;
+
+  // Runs the model in evaluation mode on `device`. `state` has one tensor for
+  // each entry of the schema, in its order.
+  //   FAILED_PRECONDITION  the architecture has no forward
+  //   INVALID_ARGUMENT     the state or the input does not fit
+  virtual absl::StatusOr<OwnedTensor> Forward(
+      const Device& device, absl::Span<const HostTensor> state,
+      const HostTensor& input) const = 0;
+};
+
+// The two networks of PyTorch's warm-start recipe, as it defines them.
+std::unique_ptr<ModelArchitecture> MakeNetA();
+std::unique_ptr<ModelArchitecture> MakeNetB();
+
+// An architecture that is known by its schema alone; it has no forward.
+// `architecture` has passed ValidateArchitecture.
+std::unique_ptr<ModelArchitecture> MakeSchemaArchitecture(
+    Architecture architecture);
+
+}  // namespace warmstart::backend
+
+#endif  // WARMSTART_SERVER_TORCH_MODEL_ARCHITECTURE_H_
