@@ -1,0 +1,18 @@
+// ReadOne: dispatch by content, for one checkpoint file.
+
+#ifndef WARMSTART_SERVER_FORMAT_READ_ONE_H_
+#define WARMSTART_SERVER_FORMAT_READ_ONE_H_
+
+#include "absl/status/statusor.h"
+#include "server/format/file_contents.h"
+
+namespace warmstart::format {
+
+// Recognises the format of one file, which is no index, by its content and
+// reads it. FileStorage::file is 0 throughout. INVALID_ARGUMENT, with the byte
+// offset or the key, for anything malformed, and for a file without tensors.
+absl::StatusOr<FileContents> ReadOne(const FileView& file);
+
+}  // namespace warmstart::format
+
+#endif  // WARMSTART_SERVER_FORMAT_READ_ONE_H_
