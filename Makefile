@@ -1,0 +1,42 @@
+# The commands of everyday work. The work itself is in tools/, and each target
+# sets up what it needs.
+
+.DEFAULT_GOAL := help
+.PHONY: help setup build demo test bench fuzz asan tsan lint format clean
+
+help: ## Show this list
+	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
+	  awk -F'|' '{printf "%-15s%s\n", $$1, $$2}'
+
+setup: ## Install Debian packages and the virtual environment
+	@tools/setup.sh
+
+build: setup ## Build build/bin/warmstart-server and build/bin/warmstart
+	@tools/build.sh release warmstart-server warmstart
+
+demo: build ## Watch a model being saved and others warm-started from it
+	@tools/demo.sh
+
+test: ## Run every test: quick linters, C++, Python, fuzzers, sanitizers
+	@tools/test.sh
+
+bench: build ## Compare the speed with Python's
+	@tests/bench/run.sh
+
+fuzz: setup ## Fuzz the readers; FUZZ_SECONDS=N for each, 600 if not given
+	@tools/fuzz.sh $(or $(FUZZ_SECONDS),600)
+
+asan: setup ## Run the C++ tests with AddressSanitizer and UBSan
+	@tools/sanitize.sh asan
+
+tsan: setup ## Run the C++ tests of threads with ThreadSanitizer
+	@tools/sanitize.sh tsan
+
+lint: setup ## Run every linter, clang-tidy included
+	@tools/lint.sh all
+
+format: setup ## Format C++ and Python
+	@tools/format.sh
+
+clean: ## Remove what was built here
+	rm -rf build build-debug build-asan build-tsan build-fuzz
