@@ -1,0 +1,109 @@
+#include "server/model/resource_name.h"
+
+#include <cstdint>
+#include <random>
+
+#include "absl/status/status.h"
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
+
+namespace warmstart {
+namespace {
+
+constexpr absl::string_view kCheckpoints = "checkpoints/";
+constexpr absl::string_view kAliases = "aliases/";
+constexpr absl::string_view kArchitectures = "architectures/";
+
+bool IsIdCharacter(char c) {
+  return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
+}
+
+bool IsCheckpointId(absl::string_view id) {
+  if (id.empty() || id.size() > 64) return false;
+  for (char c : id) {
+    if (!absl::ascii_islower(c) && !absl::ascii_isdigit(c) && c != '-') {
+      return false;
+    }
+  }
+  return true;
+}
+
+bool IsAliasId(absl::string_view id) {
+  if (id.empty() || id.size() > 128) return false;
+  for (absl::string_view part : absl::StrSplit(id, '/')) {
+    if (part.empty() || part == "." || part == "..") return false;
+    for (char c : part) {
+      if (!IsIdCharacter(c)) return false;
+    }
+  }
+  return true;
+}
+
+bool IsArchitectureId(absl::string_view id) {
+  if (id.empty() || id.size() > 128 || !absl::ascii_isalnum(id[0])) {
+    return false;
+  }
+  for (char c : id) {
+    if (!IsIdCharacter(c)) return false;
+  }
+  return true;
+}
+
+}  // namespace
+
+absl::StatusOr<CheckpointName> CheckpointName::Parse(absl::string_view name) {
+  absl::string_view id = name;
+  if (!absl::ConsumePrefix(&id, kCheckpoints) || !IsCheckpointId(id)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "'", name, "' is not the name of a checkpoint; 'checkpoints/{id}' is"));
+  }
+  return CheckpointName(std::string(id));
+}
+
+CheckpointName CheckpointName::Random() {
+  // Base 32 without look-alikes; 16 digits of 5 bits.
+  constexpr char kDigits[] = "abcdefghijkmnpqrstuvwxyz23456789";
+  static_assert(sizeof(kDigits) == 33);
+  std::random_device device;  // the operating system's generator
+  std::string id;
+  for (int word = 0; word < 4; ++word) {
+    uint32_t bits = device();
+    for (int digit = 0; digit < 4; ++digit) {
+      id.push_back(kDigits[bits & 31]);
+      bits >>= 5;
+    }
+  }
+  return CheckpointName(std::move(id));
+}
+
+std::string CheckpointName::ToString() const {
+  return absl::StrCat(kCheckpoints, id_);
+}
+
+absl::StatusOr<AliasName> AliasName::Parse(absl::string_view name) {
+  absl::string_view id = absl::StripPrefix(name, kAliases);
+  if (!IsAliasId(id)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "'", name,
+        "' cannot be an alias; use up to 128 of letters, digits, '.', '_', "
+        "'-' in parts separated by '/', e.g. 'resnet50/prod'"));
+  }
+  return AliasName(std::string(id));
+}
+
+std::string AliasName::ToString() const { return absl::StrCat(kAliases, id_); }
+
+absl::StatusOr<std::string> ParseArchitectureName(absl::string_view name) {
+  absl::string_view id = absl::StripPrefix(name, kArchitectures);
+  if (!IsArchitectureId(id)) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        "'", name,
+        "' cannot be the name of an architecture; use up to 128 of letters, "
+        "digits, '.', '_', '-', the first a letter or digit"));
+  }
+  return std::string(id);
+}
+
+}  // namespace warmstart
