@@ -1,0 +1,80 @@
+"""Turns what Python code says comfortably into the API's messages."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+from typing import Union
+
+from warmstart.v1 import checkpoints_pb2
+from warmstart.v1.model_initializer_pb2 import (
+    DtypeMismatchPolicy,
+    KeyRule,
+    ShapeMismatchPolicy,
+    Source,
+)
+
+# A handle, or a message where each source has its own subtree.
+SourceLike = Union[str, Source]
+
+
+def sources(given: SourceLike | Sequence[SourceLike], subtree: str) -> list[Source]:
+    """The sources; `subtree` is for those given as a handle."""
+    if isinstance(given, (str, Source)):
+        given = [given]
+    return [
+        one if isinstance(one, Source) else Source(checkpoint=one, subtree=subtree)
+        for one in given
+    ]
+
+
+def key_rules(
+    *,
+    strip_prefix: str | None,
+    rename: Mapping[str, str],
+    rename_regex: Mapping[str, str],
+    add_prefix: str | None,
+    more: Iterable[KeyRule],
+) -> list[KeyRule]:
+    """The rules in the order of the parameters."""
+    rules = []
+    if strip_prefix is not None:
+        rules.append(KeyRule(strip_prefix=strip_prefix))
+    for old, new in rename.items():
+        rules.append(KeyRule(rename={"from": old, "to": new}))
+    for pattern, replacement in rename_regex.items():
+        rules.append(KeyRule(regex={"pattern": pattern, "replacement": replacement}))
+    if add_prefix is not None:
+        rules.append(KeyRule(add_prefix=add_prefix))
+    return [*rules, *more]
+
+
+def patterns(given: str | Sequence[str]) -> list[str]:
+    """One glob or several."""
+    return [given] if isinstance(given, str) else list(given)
+
+
+def shape_policy(name: str | None) -> ShapeMismatchPolicy | None:
+    """The policy that is called "error" or "skip"."""
+    return _enum_value(ShapeMismatchPolicy, "SHAPE_MISMATCH_POLICY_", name)
+
+
+def dtype_policy(name: str | None) -> DtypeMismatchPolicy | None:
+    """The policy that is called "cast", "keep" or "error"."""
+    return _enum_value(DtypeMismatchPolicy, "DTYPE_MISMATCH_POLICY_", name)
+
+
+def file_format(name: str | None) -> checkpoints_pb2.FileFormat | None:
+    """The format that is called "torch" or "safetensors"."""
+    return _enum_value(checkpoints_pb2.FileFormat, "FILE_FORMAT_", name)
+
+
+def _enum_value(enum, prefix: str, name: str | None):
+    """A value by the part of its name that people use; None where none is given."""
+    if name is None:
+        return None
+    known = [
+        key.removeprefix(prefix).lower() for key, number in enum.items() if number != 0
+    ]
+    if name not in known:
+        raise ValueError(f"{name!r} is none of {', '.join(known)}")
+    return enum.Value(prefix + name.upper())
