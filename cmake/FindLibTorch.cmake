@@ -7,14 +7,11 @@
 # Defines LibTorch::LibTorch. Link it PRIVATE, to server/torch alone: the include
 # folder carries an old google/protobuf, which breaks generated code.
 
-if(NOT LIBTORCH_ROOT)
-  # The virtual environment that `make setup` made.
-  set(_venv $ENV{WARMSTART_VENV})
-  file(GLOB _candidates ${_venv}/lib/python3*/site-packages/torch)
-  if(_candidates)
-    list(GET _candidates 0 LIBTORCH_ROOT)
-  endif()
-endif()
+# Found anew each time, since LIBTORCH_ROOT may have moved.
+foreach(_result LibTorch_INCLUDE_DIR LibTorch_CPU_LIBRARY LibTorch_C10_LIBRARY
+                _libtorch_version_header)
+  unset(${_result} CACHE)
+endforeach()
 
 find_path(LibTorch_INCLUDE_DIR ATen/ATen.h
           PATHS ${LIBTORCH_ROOT}/include NO_DEFAULT_PATH)

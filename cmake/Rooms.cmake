@@ -25,20 +25,28 @@ function(warmstart_room NAME)
 endfunction()
 
 # warmstart_test(NAME SOURCES a_test.cc ... [DEPS ...]): one GoogleTest binary a
-# room; ctest knows each of its tests by name.
+# room; ctest knows each of its tests by name, and all of them by the label NAME.
 function(warmstart_test NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${NAME} ${ARG_SOURCES})
   target_link_libraries(${NAME} PRIVATE
     warmstart_options ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   include(GoogleTest)
-  gtest_discover_tests(${NAME} DISCOVERY_TIMEOUT 60)
+  gtest_discover_tests(${NAME} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS ${NAME})
 endfunction()
 
-# warmstart_fuzzer(NAME SOURCES a_fuzzer.cc [DEPS ...])
+if(WARMSTART_FUZZERS)
+  add_custom_target(fuzzers)
+endif()
+
+# warmstart_fuzzer(NAME SOURCES a_fuzzer.cc [DEPS ...]): one libFuzzer binary in
+# bin/fuzz/; the target `fuzzers` builds them all.
 function(warmstart_fuzzer NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${NAME} ${ARG_SOURCES})
   target_link_libraries(${NAME} PRIVATE warmstart_options ${ARG_DEPS})
   target_link_options(${NAME} PRIVATE -fsanitize=fuzzer)
+  set_target_properties(${NAME} PROPERTIES
+    RUNTIME_OUTPUT_DIRECTORY ${CMAKE_RUNTIME_OUTPUT_DIRECTORY}/fuzz)
+  add_dependencies(fuzzers ${NAME})
 endfunction()

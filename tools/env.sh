@@ -1,3 +1,4 @@
+#!/usr/bin/env bash
 # Sourced by the other scripts: where things are.
 #
 #   WARMSTART_ROOT   this clone
