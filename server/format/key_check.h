@@ -1,4 +1,4 @@
-// CheckKey: what a tensor's key may look like, in every format.
+// The rule that every tensor key has to meet, whichever file it comes from.
 
 #ifndef WARMSTART_SERVER_FORMAT_KEY_CHECK_H_
 #define WARMSTART_SERVER_FORMAT_KEY_CHECK_H_
@@ -10,15 +10,15 @@
 
 namespace warmstart::format {
 
-// INVALID_ARGUMENT, with the key escaped in the message, for a key that is
-// empty, is no UTF-8, has control characters, or would leave its folder if
-// somebody took it for a path: a leading "/" or a ".." component. Warmstart
-// itself never makes a path of a key; its users' tools might.
+// INVALID_ARGUMENT, quoting the key escaped and shortened, unless `key` can be
+// carried by protos and JSON and is harmless to whoever makes a path or prints
+// a line of it: not empty, UTF-8, no control characters, no leading "/", and no
+// component between slashes that is "..".
 absl::Status CheckKey(absl::string_view key);
 
-// The key as messages show it: quoted, shortened, with anything that is not
-// printable ASCII or valid UTF-8 escaped.
-std::string QuoteKey(absl::string_view key);
+// `text` in quotes, for messages about untrusted input: what is not printable
+// ASCII is escaped, and long text is cut.
+std::string QuoteForMessage(absl::string_view text);
 
 }  // namespace warmstart::format
 
