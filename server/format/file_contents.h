@@ -25,8 +25,8 @@ struct FileView {
 // A run of bytes in one of the files. Readers guarantee that it lies inside the
 // file and overlaps no other storage.
 struct FileStorage {
-  int32_t file = 0;      // index into the files that were read
-  int64_t offset = 0;    // bytes, from the start of that file
+  int32_t file = 0;    // index into the files that were read
+  int64_t offset = 0;  // bytes, from the start of that file
   int64_t num_bytes = 0;
   bool byte_swapped = false;      // the words are big-endian
   std::optional<uint32_t> crc32;  // what the container says; not yet checked
@@ -37,9 +37,9 @@ struct FileStorage {
 struct FileTensor {
   std::string key;  // the path in the file, valid UTF-8, unique
   TensorSpec spec;
-  int32_t storage = 0;            // index into FileContents::storages
-  int64_t element_offset = 0;     // elements, from the start of the storage
-  std::vector<int64_t> strides;   // elements, one for each dimension
+  int32_t storage = 0;           // index into FileContents::storages
+  int64_t element_offset = 0;    // elements, from the start of the storage
+  std::vector<int64_t> strides;  // elements, one for each dimension
 };
 
 // A value that is no plain tensor and no plain data, and was left out.

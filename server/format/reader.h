@@ -2,8 +2,8 @@
 // and sharded sets of either.
 //
 // Files are data, never programs: nothing in a file is ever called, imported or
-// looked up. Memory and time are bounded by the size of the files. All functions
-// are pure and thread-safe.
+// looked up. Memory and time are bounded by the size of the files. All
+// functions are pure and thread-safe.
 
 #ifndef WARMSTART_SERVER_FORMAT_READER_H_
 #define WARMSTART_SERVER_FORMAT_READER_H_
@@ -17,8 +17,8 @@
 
 namespace warmstart::format {
 
-// Recognises the format by content, not by name. `files` is one checkpoint file,
-// or a sharded set: shards of one format, with or without their index
+// Recognises the format by content, not by name. `files` is one checkpoint
+// file, or a sharded set: shards of one format, with or without their index
 // (*.index.json). With an index, exactly the keys of its weight_map are read,
 // each from the shard that it names; a missing or unnamed shard is an error.
 // Without one, the shards' keys are joined.

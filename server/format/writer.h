@@ -2,8 +2,8 @@
 //
 // A written file is a list of segments: bytes that are given (headers, pickles,
 // padding) and the values of tensors, by digest. So its size is known before a
-// byte is read, it can be streamed from any offset, and the same manifest always
-// gives the same bytes. All functions are pure and thread-safe.
+// byte is read, it can be streamed from any offset, and the same manifest
+// always gives the same bytes. All functions are pure and thread-safe.
 
 #ifndef WARMSTART_SERVER_FORMAT_WRITER_H_
 #define WARMSTART_SERVER_FORMAT_WRITER_H_
