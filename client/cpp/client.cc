@@ -1,0 +1,200 @@
+#include "client/cpp/client.h"
+
+#include <grpcpp/create_channel.h>
+#include <grpcpp/security/credentials.h>
+#include <grpcpp/support/channel_arguments.h>
+
+#include <utility>
+
+#include "client/cpp/atomic_file.h"
+#include "client/cpp/error.h"
+#include "client/cpp/file_set.h"
+#include "client/cpp/operation.h"
+#include "client/cpp/request_id.h"
+#include "client/cpp/status_macros.h"
+#include "client/cpp/upload.h"
+
+namespace warmstart::client {
+namespace {
+
+enum class Retry { kNever, kWhenUnavailable };
+
+// A unary method of one of the services.
+template <typename Stub, typename Request, typename Response>
+absl::StatusOr<Response> Call(const ClientOptions& options, Retry retry,
+                              Stub& stub,
+                              grpc::Status (Stub::*method)(grpc::ClientContext*,
+                                                           const Request&,
+                                                           Response*),
+                              const Request& request) {
+  Operation operation(options);
+  while (true) {
+    grpc::ClientContext context;
+    operation.Prepare(context);
+    Response response;
+    const absl::Status status =
+        FromGrpcStatus((stub.*method)(&context, request, &response));
+    if (status.ok()) return response;
+    if (retry == Retry::kNever || !operation.ShouldRetry(status)) return status;
+  }
+}
+
+template <typename Message>
+void EnsureRequestId(Message& message) {
+  if (message.request_id().empty()) message.set_request_id(NewRequestId());
+}
+
+}  // namespace
+
+std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
+  grpc::ChannelArguments arguments;
+  arguments.SetUserAgentPrefix("warmstart-cpp");
+  // Reports and manifests of large models pass gRPC's default of 4 MiB.
+  arguments.SetMaxReceiveMessageSize(-1);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
+  arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
+  // A channel that failed to connect fails calls until it tries again: it has
+  // to try as often as RetryPolicy does.
+  arguments.SetInt(GRPC_ARG_INITIAL_RECONNECT_BACKOFF_MS, 50);
+  arguments.SetInt(GRPC_ARG_MIN_RECONNECT_BACKOFF_MS, 5'000);
+  arguments.SetInt(GRPC_ARG_MAX_RECONNECT_BACKOFF_MS, 1'000);
+  return grpc::CreateCustomChannel(
+      options.address, grpc::InsecureChannelCredentials(), arguments);
+}
+
+std::unique_ptr<Client> Client::Connect(ClientOptions options) {
+  const std::shared_ptr<grpc::Channel> channel = MakeChannel(options);
+  return std::make_unique<Client>(
+      Stubs{.model_initializer = v1::ModelInitializer::NewStub(channel),
+            .checkpoints = v1::Checkpoints::NewStub(channel),
+            .architectures = v1::Architectures::NewStub(channel)},
+      std::move(options));
+}
+
+Client::Client(Stubs stubs, ClientOptions options)
+    : stubs_(std::move(stubs)), options_(std::move(options)) {}
+
+absl::StatusOr<v1::SaveModelResponse> Client::Save(
+    const std::vector<std::string>& paths, v1::SaveModelHeader header,
+    const ProgressCallback& progress) {
+  CLIENT_ASSIGN_OR_RETURN(const std::vector<LocalFile> files,
+                          ResolveFileSet(paths));
+  EnsureRequestId(header);
+  return Upload(*stubs_.model_initializer, options_, header, files, progress);
+}
+
+absl::StatusOr<v1::SaveModelResponse> Client::SaveFresh(
+    v1::SaveModelHeader header) {
+  EnsureRequestId(header);
+  return Upload(*stubs_.model_initializer, options_, header, /*files=*/{},
+                /*progress=*/{});
+}
+
+absl::StatusOr<v1::WarmStartResponse> Client::WarmStart(
+    v1::WarmStartRequest request) {
+  EnsureRequestId(request);
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.model_initializer,
+              &v1::ModelInitializer::StubInterface::WarmStart, request);
+}
+
+absl::StatusOr<Downloaded> Client::DownloadToFile(
+    const std::string& name, v1::FileFormat format, const std::string& path,
+    const ProgressCallback& progress) {
+  CLIENT_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
+  CLIENT_ASSIGN_OR_RETURN(
+      Downloaded downloaded,
+      Download(
+          name, format,
+          [&](absl::string_view bytes) { return file.Append(bytes); },
+          progress));
+  CLIENT_RETURN_IF_ERROR(file.Commit());
+  return downloaded;
+}
+
+absl::StatusOr<Downloaded> Client::Download(const std::string& name,
+                                            v1::FileFormat format,
+                                            const ByteSink& sink,
+                                            const ProgressCallback& progress) {
+  return client::Download(*stubs_.checkpoints, options_, name, format, sink,
+                          progress);
+}
+
+absl::StatusOr<v1::Checkpoint> Client::GetCheckpoint(
+    const v1::GetCheckpointRequest& request) {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.checkpoints,
+              &v1::Checkpoints::StubInterface::GetCheckpoint, request);
+}
+
+absl::StatusOr<v1::ListCheckpointsResponse> Client::ListCheckpoints(
+    const v1::ListCheckpointsRequest& request) {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.checkpoints,
+              &v1::Checkpoints::StubInterface::ListCheckpoints, request);
+}
+
+absl::StatusOr<v1::Manifest> Client::GetManifest(
+    const v1::GetManifestRequest& request) {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.checkpoints,
+              &v1::Checkpoints::StubInterface::GetManifest, request);
+}
+
+absl::StatusOr<v1::Checkpoint> Client::SetLabels(
+    const std::string& name, const std::map<std::string, std::string>& labels) {
+  v1::UpdateCheckpointRequest request;
+  request.mutable_checkpoint()->set_name(name);
+  request.mutable_checkpoint()->mutable_labels()->insert(labels.begin(),
+                                                         labels.end());
+  request.mutable_update_mask()->add_paths("labels");
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.checkpoints,
+              &v1::Checkpoints::StubInterface::UpdateCheckpoint, request);
+}
+
+absl::Status Client::DeleteCheckpoint(
+    const v1::DeleteCheckpointRequest& request) {
+  return Call(options_, Retry::kNever, *stubs_.checkpoints,
+              &v1::Checkpoints::StubInterface::DeleteCheckpoint, request)
+      .status();
+}
+
+absl::StatusOr<v1::Alias> Client::SetAlias(const v1::SetAliasRequest& request) {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.checkpoints,
+              &v1::Checkpoints::StubInterface::SetAlias, request);
+}
+
+absl::StatusOr<v1::ListAliasesResponse> Client::ListAliases(
+    const v1::ListAliasesRequest& request) {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.checkpoints,
+              &v1::Checkpoints::StubInterface::ListAliases, request);
+}
+
+absl::Status Client::DeleteAlias(const v1::DeleteAliasRequest& request) {
+  return Call(options_, Retry::kNever, *stubs_.checkpoints,
+              &v1::Checkpoints::StubInterface::DeleteAlias, request)
+      .status();
+}
+
+absl::StatusOr<v1::Architecture> Client::RegisterArchitecture(
+    const v1::RegisterArchitectureRequest& request) {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.architectures,
+              &v1::Architectures::StubInterface::RegisterArchitecture, request);
+}
+
+absl::StatusOr<v1::Architecture> Client::GetArchitecture(
+    const v1::GetArchitectureRequest& request) {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.architectures,
+              &v1::Architectures::StubInterface::GetArchitecture, request);
+}
+
+absl::StatusOr<v1::ListArchitecturesResponse> Client::ListArchitectures(
+    const v1::ListArchitecturesRequest& request) {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.architectures,
+              &v1::Architectures::StubInterface::ListArchitectures, request);
+}
+
+absl::Status Client::DeleteArchitecture(
+    const v1::DeleteArchitectureRequest& request) {
+  return Call(options_, Retry::kNever, *stubs_.architectures,
+              &v1::Architectures::StubInterface::DeleteArchitecture, request)
+      .status();
+}
+
+}  // namespace warmstart::client

@@ -1,0 +1,149 @@
+#include "client/cpp/upload.h"
+
+#include <fcntl.h>
+#include <unistd.h>
+
+#include <algorithm>
+#include <cerrno>
+#include <memory>
+#include <string>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "client/cpp/error.h"
+#include "client/cpp/file_descriptor.h"
+#include "client/cpp/operation.h"
+#include "client/cpp/status_macros.h"
+
+namespace warmstart::client {
+namespace {
+
+constexpr int64_t kChunkBytes = 1 << 20;
+
+absl::StatusOr<FileDescriptor> OpenForReading(const LocalFile& file) {
+  FileDescriptor fd(open(file.path.c_str(), O_RDONLY | O_CLOEXEC));
+  if (!fd.ok()) {
+    return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", file.path));
+  }
+  posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);  // only a hint
+  return fd;
+}
+
+// Fills `buffer`, which has the size wanted, from `offset` of the file.
+absl::Status ReadExactly(const LocalFile& file, int fd, int64_t offset,
+                         std::string& buffer) {
+  size_t filled = 0;
+  while (filled < buffer.size()) {
+    const ssize_t count = pread(fd, buffer.data() + filled,
+                                buffer.size() - filled, offset + filled);
+    if (count < 0 && errno == EINTR) continue;
+    if (count < 0) {
+      return absl::ErrnoToStatus(errno,
+                                 absl::StrCat("cannot read ", file.path));
+    }
+    if (count == 0) {
+      return absl::FailedPreconditionError(
+          absl::StrCat(file.path, " became shorter while it was read"));
+    }
+    filled += count;
+  }
+  return absl::OkStatus();
+}
+
+// One attempt at the whole stream.
+class UploadStream {
+ public:
+  UploadStream(v1::ModelInitializer::StubInterface& stub, Operation& operation,
+               const ProgressCallback& progress, int64_t bytes_total)
+      : operation_(operation),
+        report_progress_(progress),
+        progress_{.bytes_total = bytes_total} {
+    operation.Prepare(context_);
+    writer_ = stub.SaveModel(&context_, &response_);
+  }
+
+  absl::StatusOr<v1::SaveModelResponse> Run(
+      const v1::SaveModelHeader& header, const std::vector<LocalFile>& files) {
+    absl::Status local = SendAll(header, files);
+    if (!local.ok()) context_.TryCancel();
+    const absl::Status remote = FromGrpcStatus(writer_->Finish());
+    if (!local.ok()) {
+      local_failure_ = true;
+      return local;
+    }
+    if (!remote.ok()) return remote;
+    return std::move(response_);
+  }
+
+  // Whether Run failed for a reason that is not the server's or the network's.
+  bool local_failure() const { return local_failure_; }
+
+ private:
+  // Fails for local reasons alone. Where the server has already answered, a
+  // failure or a repeated request_id's result, it stops early, and Finish
+  // tells.
+  absl::Status SendAll(const v1::SaveModelHeader& header,
+                       const std::vector<LocalFile>& files) {
+    *message_.mutable_header() = header;
+    if (!writer_->Write(message_)) return absl::OkStatus();
+    operation_.Reached();
+    for (const LocalFile& file : files) {
+      CLIENT_ASSIGN_OR_RETURN(const bool more, SendFile(file));
+      if (!more) return absl::OkStatus();
+    }
+    writer_->WritesDone();
+    return absl::OkStatus();
+  }
+
+  // Whether the server goes on listening.
+  absl::StatusOr<bool> SendFile(const LocalFile& file) {
+    CLIENT_ASSIGN_OR_RETURN(const FileDescriptor fd, OpenForReading(file));
+    message_.mutable_file()->set_name(file.name);
+    message_.mutable_file()->set_size(file.size);
+    if (!writer_->Write(message_)) return false;
+    for (int64_t offset = 0; offset < file.size; offset += kChunkBytes) {
+      std::string& chunk = *message_.mutable_chunk();
+      chunk.resize(std::min(kChunkBytes, file.size - offset));
+      CLIENT_RETURN_IF_ERROR(ReadExactly(file, fd.get(), offset, chunk));
+      if (!writer_->Write(message_)) return false;
+      progress_.bytes_done += chunk.size();
+      if (report_progress_) report_progress_(progress_);
+    }
+    return true;
+  }
+
+  Operation& operation_;
+  const ProgressCallback& report_progress_;
+  Progress progress_;
+  grpc::ClientContext context_;
+  v1::SaveModelResponse response_;
+  std::unique_ptr<grpc::ClientWriterInterface<v1::SaveModelRequest>> writer_;
+  v1::SaveModelRequest message_;  // its chunk's buffer is used again and again
+  bool local_failure_ = false;
+};
+
+int64_t TotalSize(const std::vector<LocalFile>& files) {
+  int64_t total = 0;
+  for (const LocalFile& file : files) total += file.size;
+  return total;
+}
+
+}  // namespace
+
+absl::StatusOr<v1::SaveModelResponse> Upload(
+    v1::ModelInitializer::StubInterface& stub, const ClientOptions& options,
+    const v1::SaveModelHeader& header, const std::vector<LocalFile>& files,
+    const ProgressCallback& progress) {
+  Operation operation(options);
+  while (true) {
+    UploadStream stream(stub, operation, progress, TotalSize(files));
+    absl::StatusOr<v1::SaveModelResponse> response = stream.Run(header, files);
+    if (response.ok() || stream.local_failure() ||
+        !operation.ShouldRetry(response.status())) {
+      return response;
+    }
+  }
+}
+
+}  // namespace warmstart::client
