@@ -29,9 +29,10 @@ std::string LoadCudaIfPresent();
 // Number of CUDA devices that can be used; 0 where there is no CUDA.
 int CudaDeviceCount();
 
-// Takes "cpu", "cuda" (the first), "cuda:N" and "auto" (the CUDA device with the
-// most free memory; the CPU where there is none). INVALID_ARGUMENT for other
-// text; FAILED_PRECONDITION, saying why, for a CUDA device that is not there.
+// Takes "cpu", "cuda" (the first), "cuda:N" and "auto" (the CUDA device with
+// the most free memory; the CPU where there is none). INVALID_ARGUMENT for
+// other text; FAILED_PRECONDITION, saying why, for a CUDA device that is not
+// there.
 absl::StatusOr<Device> ResolveDevice(absl::string_view name);
 
 }  // namespace warmstart::backend

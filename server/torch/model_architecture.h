@@ -42,8 +42,8 @@ struct LoadEntry {
   // dtype of the result; its shape is the schema's.
   DType dtype = DType::kFloat32;
   // Where the result's values are written; its size is the result's size in
-  // bytes. data() is null where the source's bytes are the result unchanged, and
-  // nothing has to be written.
+  // bytes. data() is null where the source's bytes are the result unchanged,
+  // and nothing has to be written.
   absl::Span<char> output;
 };
 
@@ -63,13 +63,14 @@ class ModelArchitecture {
   //
   // Fresh values depend on `seed` and the key alone, never on which other
   // entries are loaded. On the CPU, those of NetA and NetB equal, bit for bit,
-  // Python's torch.manual_seed(seed); NetA().state_dict(). Those of a schema come
-  // from a generator of their own for each key, seeded from (seed, key).
+  // Python's torch.manual_seed(seed); NetA().state_dict(). Those of a schema
+  // come from a generator of their own for each key, seeded from (seed, key).
   //   INVALID_ARGUMENT    an entry, size or dtype that does not fit the schema
   //   RESOURCE_EXHAUSTED  out of memory on the device or the host
   // On an error the outputs hold unspecified values.
-  virtual absl::Status PartialLoad(const Device& device, uint64_t seed,
-                                   absl::Span<const LoadEntry> entries) const = 0;
+  virtual absl::Status PartialLoad(
+      const Device& device, uint64_t seed,
+      absl::Span<const LoadEntry> entries) const = 0;
 
   // Runs the model in evaluation mode on `device`. `state` has one tensor for
   // each entry of the schema, in its order.

@@ -1,0 +1,97 @@
+#include <ATen/Functions.h>
+
+#include <algorithm>
+#include <utility>
+#include <vector>
+
+#include "server/torch/placement.h"
+#include "server/torch/tensor_bridge.h"
+
+namespace warmstart::backend {
+namespace {
+
+// Bytes of a source that are on the device while they are cast.
+constexpr int64_t kStagingBytes = int64_t{64} << 20;
+
+class DevicePlacement : public Placement {
+ public:
+  explicit DevicePlacement(at::Device device) : device_(device) {}
+
+  at::Generator NewGenerator(uint64_t seed) override {
+    return backend::NewGenerator(device_, seed);
+  }
+
+  void Initialize(const Distribution& distribution, const TensorSpec& spec,
+                  at::Generator& generator, absl::Span<char> output) override {
+    Keep(Drawn(distribution, spec, generator), output);
+  }
+
+  // A device's generator counts calls and their sizes rather than values, so
+  // only the same call takes the same from it.
+  void Skip(const Distribution& distribution, const TensorSpec& spec,
+            at::Generator& generator) override {
+    if (distribution.kind == Distribution::Kind::kConstant) return;
+    Drawn(distribution, spec, generator);
+  }
+
+  void Load(const HostTensor& source, DType dtype,
+            absl::Span<char> output) override {
+    at::Tensor tensor = Empty(source.spec.shape(), dtype);
+    if (source.spec.dtype() == dtype) {
+      BytesOf(tensor).copy_(ReadableTensor(source.bytes, DType::kUint8));
+    } else {
+      Cast(source, tensor.view({-1}));
+    }
+    Keep(std::move(tensor), output);
+  }
+
+ private:
+  at::Tensor Empty(const Shape& shape, DType dtype) const {
+    return at::empty(ToSizes(shape),
+                     at::dtype(ToScalarType(dtype)).device(device_));
+  }
+
+  at::Tensor Drawn(const Distribution& distribution, const TensorSpec& spec,
+                   at::Generator& generator) const {
+    at::Tensor tensor =
+        Empty(spec.shape(), DrawnType(distribution, spec.dtype()));
+    Draw(distribution, generator, tensor);
+    return tensor.to(ToScalarType(spec.dtype()));
+  }
+
+  // Bytes go to the device as they are, whatever their alignment, and are cast
+  // there.
+  void Cast(const HostTensor& source, at::Tensor flat_result) const {
+    const DType from = source.spec.dtype();
+    const int64_t size = DTypeSize(from);
+    const int64_t total = source.spec.num_elements();
+    for (int64_t done = 0; done < total;) {
+      const int64_t count = std::min(total - done, kStagingBytes / size);
+      const at::Tensor staged =
+          ReadableTensor(source.bytes.substr(done * size, count * size),
+                         DType::kUint8)
+              .to(device_, /*non_blocking=*/false, /*copy=*/true)
+              .view(ToScalarType(from));
+      flat_result.narrow(0, done, count).copy_(staged);
+      done += count;
+    }
+  }
+
+  void Keep(at::Tensor tensor, absl::Span<char> output) {
+    if (output.data() != nullptr) {
+      WritableTensor(output, DType::kUint8).copy_(BytesOf(tensor));
+    }
+    kept_.push_back(std::move(tensor));
+  }
+
+  const at::Device device_;
+  std::vector<at::Tensor> kept_;
+};
+
+}  // namespace
+
+std::unique_ptr<Placement> MakeDevicePlacement(at::Device device) {
+  return std::make_unique<DevicePlacement>(device);
+}
+
+}  // namespace warmstart::backend

@@ -1,0 +1,99 @@
+#include "server/torch/distribution.h"
+
+#include <c10/core/ScalarType.h>
+
+#include <cmath>
+#include <cstdint>
+
+#include "absl/types/span.h"
+#include "server/torch/tensor_bridge.h"
+
+namespace warmstart::backend {
+namespace {
+
+Distribution Constant(double value) {
+  return {Distribution::Kind::kConstant, value, 0};
+}
+
+Distribution SymmetricUniform(double bound) {
+  return {Distribution::Kind::kUniform, -bound, bound};
+}
+
+// torch.nn.init.calculate_gain
+double Gain(const KaimingUniformInit& init) {
+  switch (init.nonlinearity) {
+    case KaimingUniformInit::Nonlinearity::kLeakyRelu:
+      return std::sqrt(2.0 / (1 + init.a * init.a));
+    case KaimingUniformInit::Nonlinearity::kRelu:
+      return std::sqrt(2.0);
+    case KaimingUniformInit::Nonlinearity::kTanh:
+      return 5.0 / 3;
+    case KaimingUniformInit::Nonlinearity::kLinear:
+      break;
+  }
+  return 1;
+}
+
+// torch.nn.init._calculate_fan_in_and_fan_out: the maps on one side, times the
+// size of the receptive field.
+int64_t Fan(KaimingUniformInit::Mode mode, const Shape& shape) {
+  const absl::Span<const int64_t> sizes = shape.sizes();
+  int64_t fan = sizes[mode == KaimingUniformInit::Mode::kFanIn ? 1 : 0];
+  for (int64_t size : sizes.subspan(2)) fan *= size;
+  return fan;
+}
+
+struct Resolver {
+  const Shape& shape;
+
+  Distribution operator()(const ConstantInit& init) const {
+    return Constant(init.value);
+  }
+  Distribution operator()(const NormalInit& init) const {
+    return {Distribution::Kind::kNormal, init.mean, init.std};
+  }
+  Distribution operator()(const UniformInit& init) const {
+    return {Distribution::Kind::kUniform, init.low, init.high};
+  }
+  Distribution operator()(const KaimingUniformInit& init) const {
+    // Nothing to draw, and the fan may be 0.
+    if (shape.num_elements() == 0) return Constant(0);
+    const double fan = static_cast<double>(Fan(init.mode, shape));
+    // In torch's order: another one rounds differently.
+    const double std = Gain(init) / std::sqrt(fan);
+    return SymmetricUniform(std::sqrt(3.0) * std);
+  }
+  Distribution operator()(const FanInUniformInit& init) const {
+    if (init.fan_in == 0) return Constant(0);
+    return SymmetricUniform(1 / std::sqrt(static_cast<double>(init.fan_in)));
+  }
+};
+
+}  // namespace
+
+Distribution DistributionOf(const Initializer& initializer,
+                            const Shape& shape) {
+  return std::visit(Resolver{shape}, initializer);
+}
+
+DType DrawnType(const Distribution& distribution, DType dtype) {
+  if (distribution.kind == Distribution::Kind::kConstant) return dtype;
+  return at::isFloat8Type(ToScalarType(dtype)) ? DType::kFloat32 : dtype;
+}
+
+void Draw(const Distribution& distribution, at::Generator& generator,
+          at::Tensor& tensor) {
+  switch (distribution.kind) {
+    case Distribution::Kind::kConstant:
+      tensor.fill_(distribution.a);
+      return;
+    case Distribution::Kind::kNormal:
+      tensor.normal_(distribution.a, distribution.b, generator);
+      return;
+    case Distribution::Kind::kUniform:
+      tensor.uniform_(distribution.a, distribution.b, generator);
+      return;
+  }
+}
+
+}  // namespace warmstart::backend

@@ -1,0 +1,53 @@
+// Placement: where the tensors of one partial load come to be.
+
+#ifndef WARMSTART_SERVER_TORCH_PLACEMENT_H_
+#define WARMSTART_SERVER_TORCH_PLACEMENT_H_
+
+#include <ATen/core/Generator.h>
+#include <c10/core/Device.h>
+
+#include <cstdint>
+#include <memory>
+
+#include "absl/types/span.h"
+#include "server/model/dtype.h"
+#include "server/model/tensor_spec.h"
+#include "server/torch/distribution.h"
+#include "server/torch/model_architecture.h"
+
+namespace warmstart::backend {
+
+// One object per load; not thread-safe. Methods throw LibTorch's exceptions.
+class Placement {
+ public:
+  virtual ~Placement() = default;
+
+  // A generator of the place, of its own.
+  virtual at::Generator NewGenerator(uint64_t seed) = 0;
+
+  // Draws a tensor and writes its values to `output`.
+  virtual void Initialize(const Distribution& distribution,
+                          const TensorSpec& spec, at::Generator& generator,
+                          absl::Span<char> output) = 0;
+
+  // Takes from `generator` what Initialize would, and keeps nothing.
+  virtual void Skip(const Distribution& distribution, const TensorSpec& spec,
+                    at::Generator& generator) = 0;
+
+  // Places `source`, cast to `dtype`, and writes its values to `output` unless
+  // that is null.
+  virtual void Load(const HostTensor& source, DType dtype,
+                    absl::Span<char> output) = 0;
+};
+
+// Writes results straight to the outputs, in host memory. What it allocates
+// itself is a few MiB, however large the tensors are.
+std::unique_ptr<Placement> MakeHostPlacement();
+
+// Holds every tensor on `device` until it is destroyed, so that a load which
+// succeeds has shown that the model fits.
+std::unique_ptr<Placement> MakeDevicePlacement(at::Device device);
+
+}  // namespace warmstart::backend
+
+#endif  // WARMSTART_SERVER_TORCH_PLACEMENT_H_
