@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 from collections import OrderedDict
-from typing import Callable
+from collections.abc import Callable
 
 import torch
 from torch import nn
@@ -121,8 +121,8 @@ def _container(rng: random.Random, depth: int) -> nn.Module:
         return nn.ModuleList(children)
     names = _random_names(rng, len(children))
     if kind == 2:
-        return nn.ModuleDict(dict(zip(names, children)))
-    return nn.Sequential(OrderedDict(zip(names, children)))
+        return nn.ModuleDict(dict(zip(names, children, strict=True)))
+    return nn.Sequential(OrderedDict(zip(names, children, strict=True)))
 
 
 def random_module(rng: random.Random, depth: int) -> nn.Module:
@@ -144,7 +144,8 @@ def random_model(rng: random.Random, name: str) -> nn.Module:
         *(random_module(rng, 2) for _ in range(rng.randint(1, 5))),
     ]
     rng.shuffle(children)
-    for child_name, child in zip(_random_names(rng, len(children)), children):
+    names = _random_names(rng, len(children))
+    for child_name, child in zip(names, children, strict=True):
         if rng.random() < 0.2:
             setattr(model, f"p_{child_name}", nn.Parameter(torch.zeros(2, 2)))
         setattr(model, child_name, child)

@@ -6,9 +6,8 @@ import pytest
 import torch
 import torch.nn.functional as F  # noqa: N812  as everybody calls it
 import warmstart
-from torch import nn
-
 from harness.tensors import assert_same_state
+from torch import nn
 
 
 class NetA(nn.Module):
