@@ -25,14 +25,20 @@ function(warmstart_room NAME)
 endfunction()
 
 # warmstart_test(NAME SOURCES a_test.cc ... [DEPS ...]): one GoogleTest binary a
-# room; ctest knows each of its tests by name, and all of them by the label NAME.
+# room. ctest knows each of its tests by name, and those of a room by its label;
+# the target <room>_tests builds them.
 function(warmstart_test NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${NAME} ${ARG_SOURCES})
   target_link_libraries(${NAME} PRIVATE
     warmstart_options ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+  cmake_path(GET CMAKE_CURRENT_SOURCE_DIR FILENAME room)
+  if(NOT TARGET ${room}_tests)
+    add_custom_target(${room}_tests)
+  endif()
+  add_dependencies(${room}_tests ${NAME})
   include(GoogleTest)
-  gtest_discover_tests(${NAME} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS ${NAME})
+  gtest_discover_tests(${NAME} DISCOVERY_TIMEOUT 60 PROPERTIES LABELS ${room})
 endfunction()
 
 if(WARMSTART_FUZZERS)
