@@ -48,8 +48,7 @@ std::string Translate(absl::string_view glob) {
       regex += TranslateSet(glob, &i);
     } else {
       const size_t end = std::min(glob.find_first_of("*?[", i), glob.size());
-      regex += re2::RE2::QuoteMeta(
-          re2::StringPiece(glob.data() + i, end - i));
+      regex += re2::RE2::QuoteMeta(re2::StringPiece(glob.data() + i, end - i));
       i = end;
     }
   }
@@ -70,9 +69,9 @@ absl::StatusOr<GlobSet> GlobSet::Create(absl::string_view field,
     auto regex =
         std::make_unique<re2::RE2>(Translate(globs[i]), re2::RE2::Quiet);
     if (!regex->ok()) {
-      return InvalidField(absl::StrCat(field, "[", i, "]"),
-                          absl::StrCat("'", globs[i],
-                                       "' is not a glob: ", regex->error()));
+      return InvalidField(
+          absl::StrCat(field, "[", i, "]"),
+          absl::StrCat("'", globs[i], "' is not a glob: ", regex->error()));
     }
     set.globs_.push_back(std::move(regex));
   }

@@ -21,7 +21,8 @@ namespace warmstart::planner {
 // "[a-c]" and "[!ab]" are sets. Matching takes time linear in the key.
 class GlobSet {
  public:
-  // INVALID_ARGUMENT for a glob that cannot be used, with `field` and its index.
+  // INVALID_ARGUMENT for a glob that cannot be used, with `field` and its
+  // index.
   static absl::StatusOr<GlobSet> Create(absl::string_view field,
                                         absl::Span<const std::string> globs);
   ~GlobSet();

@@ -54,8 +54,7 @@ struct Compile {
     absl::Status status =
         CheckText(index, "regex.pattern", rule.pattern, false);
     if (status.ok()) {
-      status =
-          CheckText(index, "regex.replacement", rule.replacement, true);
+      status = CheckText(index, "regex.replacement", rule.replacement, true);
     }
     if (!status.ok()) return status;
     auto regex = std::make_unique<re2::RE2>(rule.pattern, re2::RE2::Quiet);
@@ -119,11 +118,10 @@ absl::Status CheckMapped(absl::string_view original, absl::string_view key,
   } else {
     return absl::OkStatus();
   }
-  return WithErrorInfo(
-      absl::InvalidArgumentError(absl::StrCat("the rule ",
-                                              KeyRuleToString(rule), " ",
-                                              problem, " '", original, "'")),
-      reason::kInvalidRule, {{"key", std::string(original)}});
+  return WithErrorInfo(absl::InvalidArgumentError(
+                           absl::StrCat("the rule ", KeyRuleToString(rule), " ",
+                                        problem, " '", original, "'")),
+                       reason::kInvalidRule, {{"key", std::string(original)}});
 }
 
 }  // namespace

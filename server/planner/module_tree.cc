@@ -27,8 +27,8 @@ void ModuleTree::Insert(absl::string_view module_path) {
   if (module_path.empty()) return;  // the root
   int node = 0;
   for (size_t start = 0; start <= module_path.size();) {
-    const size_t dot = std::min(module_path.find('.', start),
-                                module_path.size());
+    const size_t dot =
+        std::min(module_path.find('.', start), module_path.size());
     const std::string name(module_path.substr(start, dot - start));
     const auto [child, is_new] = nodes_[node].child_of.try_emplace(
         name, static_cast<int>(nodes_.size()));
@@ -71,7 +71,8 @@ std::vector<std::string> ModuleTree::InTorchOrder(
     absl::Span<const std::string> unexpected) const {
   std::vector<int64_t> positions;
   positions.reserve(unexpected.size());
-  for (const std::string& key : unexpected) positions.push_back(PositionOf(key));
+  for (const std::string& key : unexpected)
+    positions.push_back(PositionOf(key));
   std::vector<size_t> order(unexpected.size());
   std::iota(order.begin(), order.end(), 0);
   std::stable_sort(order.begin(), order.end(), [&](size_t a, size_t b) {

@@ -1,4 +1,5 @@
-// ModuleTree: the modules of a target, and the order in which PyTorch walks them.
+// ModuleTree: the modules of a target, and the order in which PyTorch walks
+// them.
 
 #ifndef WARMSTART_SERVER_PLANNER_MODULE_TREE_H_
 #define WARMSTART_SERVER_PLANNER_MODULE_TREE_H_

@@ -1,7 +1,7 @@
 // MakePlan: which tensor of which source becomes which entry of the target.
 //
-// Planning is a pure function of metadata. It touches no tensor byte, no disk, no
-// clock: a dry run is the plan alone, a warm start is the plan and then its
+// Planning is a pure function of metadata. It touches no tensor byte, no disk,
+// no clock: a dry run is the plan alone, a warm start is the plan and then its
 // execution. Its cost is linear in the number of keys.
 
 #ifndef WARMSTART_SERVER_PLANNER_PLAN_H_
@@ -46,16 +46,16 @@ struct PlanRequest {
 
 // Where the values of one target entry come from.
 struct Assignment {
-  int32_t source = -1;       // index of the source; -1: it is initialised
-  int64_t source_entry = 0;  // index into that source's manifest
+  int32_t source = -1;            // index of the source; -1: it is initialised
+  int64_t source_entry = 0;       // index into that source's manifest
   DType dtype = DType::kFloat32;  // of the result; its shape is the target's
 };
 
 struct Plan {
   std::vector<Assignment> assignments;  // one for each target entry, in order
   MatchReport report;                   // complete, whatever the verdict
-  // FAILED_PRECONDITION, in PyTorch's words and with an ErrorInfo, when a policy
-  // of the request is not met: then the plan must not be executed.
+  // FAILED_PRECONDITION, in PyTorch's words and with an ErrorInfo, when a
+  // policy of the request is not met: then the plan must not be executed.
   absl::Status verdict;
 };
 

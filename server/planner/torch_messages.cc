@@ -18,9 +18,10 @@ std::string ReprList(absl::Span<const std::string> keys) {
 }
 
 std::string QuotedList(absl::Span<const std::string> keys) {
-  return absl::StrJoin(keys, ", ", [](std::string* out, const std::string& key) {
-    absl::StrAppend(out, "\"", key, "\"");
-  });
+  return absl::StrJoin(keys, ", ",
+                       [](std::string* out, const std::string& key) {
+                         absl::StrAppend(out, "\"", key, "\"");
+                       });
 }
 
 }  // namespace

@@ -1,0 +1,75 @@
+// ArchitectureRegistry: every architecture that can be named, built in or
+// registered at run time.
+
+#ifndef WARMSTART_SERVER_SERVICE_ARCHITECTURE_REGISTRY_H_
+#define WARMSTART_SERVER_SERVICE_ARCHITECTURE_REGISTRY_H_
+
+#include <map>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "absl/synchronization/mutex.h"
+#include "server/model/architecture.h"
+#include "server/store/store.h"
+#include "server/torch/model_architecture.h"
+
+namespace warmstart::service {
+
+using ModelPtr = std::shared_ptr<const backend::ModelArchitecture>;
+
+struct ModelPage {
+  std::vector<ModelPtr> models;  // built-in ones first, then by name
+  std::string next_page_token;
+};
+
+// Thread-safe.
+class ArchitectureRegistry {
+ public:
+  // `store` keeps what is registered, and must outlive the registry.
+  ArchitectureRegistry(
+      store::Store& store,
+      std::vector<std::unique_ptr<backend::ModelArchitecture>> built_in);
+
+  // Takes "architectures/{architecture}" and "{architecture}".
+  //   INVALID_ARGUMENT  the text cannot be a name
+  //   NOT_FOUND         no such architecture; the message lists the built-in
+  //   ones
+  absl::StatusOr<ModelPtr> Find(absl::string_view name);
+
+  // Registering the same schema again is no error.
+  //   INVALID_ARGUMENT  ValidateArchitecture refuses it
+  //   ALREADY_EXISTS    the name belongs to another schema or is built in
+  absl::StatusOr<ModelPtr> Register(Architecture architecture);
+
+  // INVALID_ARGUMENT for a page token that this server did not give.
+  absl::StatusOr<ModelPage> List(int page_size, const std::string& page_token);
+
+  //   NOT_FOUND            no such architecture
+  //   FAILED_PRECONDITION  it is built in, or checkpoints name it and `force`
+  //   is
+  //                        not set
+  absl::Status Delete(absl::string_view name, bool force);
+
+  bool IsBuiltIn(const std::string& name) const {
+    return built_in_.contains(name);
+  }
+
+ private:
+  // Registered architectures that were used, so that a request does not read
+  // and check the schema again. Dropped whole when it grows past the limit.
+  static constexpr size_t kMaxCached = 256;
+
+  store::Store& store_;
+  std::map<std::string, ModelPtr> built_in_;
+  absl::Mutex mutex_;
+  std::map<std::string, ModelPtr> cache_ ABSL_GUARDED_BY(mutex_);
+};
+
+}  // namespace warmstart::service
+
+#endif  // WARMSTART_SERVER_SERVICE_ARCHITECTURE_REGISTRY_H_

@@ -1,0 +1,43 @@
+// Origin: where a checkpoint came from, as its record keeps it.
+
+#ifndef WARMSTART_SERVER_SERVICE_ORIGIN_H_
+#define WARMSTART_SERVER_SERVICE_ORIGIN_H_
+
+#include <cstdint>
+#include <string>
+#include <variant>
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
+#include "server/format/file_contents.h"
+#include "server/model/resource_name.h"
+
+namespace warmstart::service {
+
+struct UploadOrigin {
+  std::vector<std::string> files;  // as the client called them
+  std::string format;              // as FileContents::format
+  std::vector<format::SkippedValue> skipped;
+};
+struct InitializationOrigin {
+  uint64_t seed = 0;
+  std::string device;
+};
+struct WarmStartOrigin {
+  std::vector<CheckpointName> sources;  // in the request's order
+  uint64_t seed = 0;
+  std::string device;
+};
+
+using Origin =
+    std::variant<UploadOrigin, InitializationOrigin, WarmStartOrigin>;
+
+// A JSON object. FromJson takes what ToJson gave, from this version or an
+// earlier one; DATA_LOSS for other text.
+std::string OriginToJson(const Origin& origin);
+absl::StatusOr<Origin> OriginFromJson(absl::string_view json);
+
+}  // namespace warmstart::service
+
+#endif  // WARMSTART_SERVER_SERVICE_ORIGIN_H_

@@ -1,0 +1,85 @@
+#include "server/service/request_checks.h"
+
+#include "absl/strings/ascii.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/error_info.h"
+#include "server/base/status_macros.h"
+#include "server/model/utf8.h"
+
+namespace warmstart::service {
+namespace {
+
+constexpr size_t kMaxLabels = 64;
+constexpr size_t kMaxLabelKey = 63;
+constexpr size_t kMaxLabelValue = 256;
+constexpr size_t kMaxRequestId = 128;
+
+bool IsLabelKey(absl::string_view key) {
+  if (key.empty() || key.size() > kMaxLabelKey) return false;
+  for (char c : key) {
+    if (!absl::ascii_isalnum(c) && c != '.' && c != '_' && c != '-' &&
+        c != '/') {
+      return false;
+    }
+  }
+  return true;
+}
+
+}  // namespace
+
+absl::Status CheckLabels(const store::Labels& labels) {
+  if (labels.size() > kMaxLabels) {
+    return InvalidField("labels",
+                        absl::StrCat("there are ", labels.size(), ", at most ",
+                                     kMaxLabels, " are allowed"));
+  }
+  for (const auto& [key, value] : labels) {
+    if (!IsLabelKey(key)) {
+      return InvalidField("labels",
+                          absl::StrCat("the key '", key, "' is not 1 to ",
+                                       kMaxLabelKey, " of [A-Za-z0-9._/-]"));
+    }
+    if (value.size() > kMaxLabelValue || !IsUtf8(value)) {
+      return InvalidField(absl::StrCat("labels['", key, "']"),
+                          absl::StrCat("the value is not UTF-8 of at most ",
+                                       kMaxLabelValue, " bytes"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckRequestId(absl::string_view request_id) {
+  bool printable = true;
+  for (char c : request_id) printable = printable && absl::ascii_isgraph(c);
+  if (!printable || request_id.size() > kMaxRequestId) {
+    return InvalidField(
+        "request_id",
+        absl::StrCat("is not up to ", kMaxRequestId,
+                     " printable ASCII characters without spaces"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::optional<AliasName>> CheckOptions(
+    const CheckpointOptions& options) {
+  RETURN_IF_ERROR(CheckLabels(options.labels));
+  RETURN_IF_ERROR(CheckRequestId(options.request_id));
+  if (options.alias.empty()) return std::nullopt;
+  absl::StatusOr<AliasName> alias = AliasName::Parse(options.alias);
+  if (!alias.ok()) return InvalidField("alias", alias.status().message());
+  return *std::move(alias);
+}
+
+Fingerprint& Fingerprint::Add(absl::string_view field) {
+  hasher_.Update(absl::StrCat(field.size(), ":"));
+  hasher_.Update(field);
+  return *this;
+}
+
+Fingerprint& Fingerprint::Add(const store::Labels& labels) {
+  Add(absl::StrCat(labels.size()));
+  for (const auto& [key, value] : labels) Add(key).Add(value);
+  return *this;
+}
+
+}  // namespace warmstart::service

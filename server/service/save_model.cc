@@ -1,0 +1,181 @@
+#include "server/service/save_model.h"
+
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/error_info.h"
+#include "server/base/status_macros.h"
+#include "server/format/reader.h"
+#include "server/planner/plan.h"
+#include "server/service/fresh_tensors.h"
+#include "server/service/ingest.h"
+#include "server/service/origin.h"
+#include "server/service/stored_result.h"
+
+namespace warmstart::service {
+namespace {
+
+Digest FingerprintOf(const SaveModelRequest& request) {
+  return Fingerprint()
+      .Add("SaveModel")
+      .Add(request.architecture)
+      .Add(request.seed.has_value() ? absl::StrCat(*request.seed) : "")
+      .Add(request.device)
+      .Add(request.options.labels)
+      .Add(request.options.alias)
+      .Finish();
+}
+
+// How the uploaded tensors match the architecture that the header names. The
+// report is for information: no policy can fail here.
+absl::StatusOr<MatchReport> Match(const Manifest& manifest,
+                                  const Architecture& architecture) {
+  planner::PlanRequest request;
+  request.target = &architecture;
+  request.sources.push_back({&manifest, "the upload", ""});
+  ASSIGN_OR_RETURN(planner::Plan plan, planner::MakePlan(request));
+  return std::move(plan.report);
+}
+
+}  // namespace
+
+SaveModel::SaveModel(const Context& context, SaveModelRequest request)
+    : context_(context), request_(std::move(request)) {}
+
+absl::StatusOr<std::unique_ptr<SaveModel>> SaveModel::Begin(
+    const Context& context, SaveModelRequest request) {
+  auto save =
+      std::unique_ptr<SaveModel>(new SaveModel(context, std::move(request)));
+  const SaveModelRequest& checked = save->request_;
+  ASSIGN_OR_RETURN(save->alias_, CheckOptions(checked.options));
+  save->fingerprint_ = FingerprintOf(checked);
+  ASSIGN_OR_RETURN(std::optional<store::Checkpoint> earlier,
+                   FindEarlier(*context.store, checked.options.request_id,
+                               save->fingerprint_));
+  if (earlier.has_value()) {
+    ASSIGN_OR_RETURN(save->earlier_, StoredSaveResult(*std::move(earlier)));
+    return save;
+  }
+  if (!checked.architecture.empty()) {
+    ASSIGN_OR_RETURN(save->model_,
+                     context.architectures->Find(checked.architecture));
+  }
+  save->draft_ = context.store->NewDraft();
+  return save;
+}
+
+absl::Status SaveModel::BeginFile(std::string name,
+                                  std::optional<int64_t> size) {
+  RETURN_IF_ERROR(EndFile());
+  if (size.has_value() && *size < 0) {
+    return InvalidField("file.size", absl::StrCat(*size, " is negative"));
+  }
+  ASSIGN_OR_RETURN(store::StagedFile * staged, draft_->NewFile());
+  files_.push_back({std::move(name), size, 0, staged});
+  return absl::OkStatus();
+}
+
+absl::Status SaveModel::Append(absl::string_view bytes) {
+  if (files_.empty()) {
+    return InvalidField("chunk", "comes before any file; send `file` first");
+  }
+  File& file = files_.back();
+  file.received += static_cast<int64_t>(bytes.size());
+  if (file.size.has_value() && file.received > *file.size) {
+    return InvalidField(
+        "chunk", absl::StrCat("file '", file.name, "' has more than the ",
+                              *file.size, " bytes it announced"));
+  }
+  return file.staged->Append(bytes);
+}
+
+// The last file is whole.
+absl::Status SaveModel::EndFile() {
+  if (files_.empty()) return absl::OkStatus();
+  const File& file = files_.back();
+  if (file.size.has_value() && file.received != *file.size) {
+    return InvalidField("chunk",
+                        absl::StrCat("file '", file.name, "' ended after ",
+                                     file.received, " of the ", *file.size,
+                                     " bytes it announced; send it again"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<SaveModelResult> SaveModel::Finish() {
+  if (earlier_.has_value()) return *earlier_;
+  if (!files_.empty()) return StoreFiles();
+  if (model_ == nullptr) {
+    return InvalidField("architecture",
+                        "is required where no file is sent; a header alone "
+                        "asks for a fresh model of an architecture");
+  }
+  return StoreFresh();
+}
+
+absl::StatusOr<SaveModelResult> SaveModel::StoreFiles() {
+  RETURN_IF_ERROR(EndFile());
+  std::vector<format::FileView> views;
+  std::vector<const store::StagedFile*> staged;
+  for (const File& file : files_) {
+    ASSIGN_OR_RETURN(absl::string_view bytes, file.staged->Finish());
+    views.push_back({file.name, bytes});
+    staged.push_back(file.staged);
+  }
+  draft_->StartSync();
+  absl::StatusOr<format::FileContents> contents = format::ReadFiles(views);
+  if (!contents.ok()) {
+    return WithErrorInfo(contents.status(), reason::kInvalidFile);
+  }
+  ASSIGN_OR_RETURN(Manifest manifest,
+                   Ingest(*contents, views, staged, *draft_));
+  SaveModelResult result;
+  std::string report_json;
+  if (model_ != nullptr) {
+    ASSIGN_OR_RETURN(result.report, Match(manifest, model_->schema()));
+    report_json = MatchReportToJson(*result.report);
+  }
+  UploadOrigin origin;
+  for (const File& file : files_) origin.files.push_back(file.name);
+  origin.format = contents->format;
+  origin.skipped = contents->skipped;
+  ASSIGN_OR_RETURN(
+      result.checkpoint,
+      Commit(std::move(manifest), OriginToJson(origin), report_json));
+  result.skipped = std::move(contents->skipped);
+  return result;
+}
+
+absl::StatusOr<SaveModelResult> SaveModel::StoreFresh() {
+  ASSIGN_OR_RETURN(
+      const backend::Device device,
+      ResolveRequestDevice(request_.device, context_.default_device));
+  const uint64_t seed = SeedOrRandom(request_.seed);
+  const std::vector<std::optional<LoadedTensor>> none(
+      model_->schema().entries.size());
+  ASSIGN_OR_RETURN(Manifest manifest, LoadModel(*model_, device, seed, none,
+                                                *context_.store, *draft_));
+  SaveModelResult result;
+  ASSIGN_OR_RETURN(
+      result.checkpoint,
+      Commit(std::move(manifest),
+             OriginToJson(InitializationOrigin{seed, device.ToString()}), ""));
+  return result;
+}
+
+absl::StatusOr<store::Checkpoint> SaveModel::Commit(
+    Manifest manifest, const std::string& origin_json,
+    const std::string& report_json) {
+  store::NewCheckpoint checkpoint;
+  if (model_ != nullptr) checkpoint.architecture = model_->schema().name;
+  checkpoint.manifest = std::move(manifest);
+  checkpoint.labels = request_.options.labels;
+  checkpoint.report_json = report_json;
+  checkpoint.origin_json = origin_json;
+  checkpoint.alias = alias_;
+  checkpoint.request_id = request_.options.request_id;
+  checkpoint.request_fingerprint = fingerprint_;
+  return CommitDraft(*draft_, checkpoint);
+}
+
+}  // namespace warmstart::service

@@ -1,0 +1,60 @@
+#include "server/service/stored_result.h"
+
+#include <utility>
+
+#include "server/base/error_info.h"
+#include "server/base/status_macros.h"
+#include "server/service/origin.h"
+
+namespace warmstart::service {
+
+absl::StatusOr<std::optional<store::Checkpoint>> FindEarlier(
+    store::Store& store, const std::string& request_id,
+    const Digest& fingerprint) {
+  if (request_id.empty()) return std::nullopt;
+  absl::StatusOr<std::optional<CheckpointName>> name =
+      store.FindRequest(request_id, fingerprint);
+  if (!name.ok()) {
+    return WithErrorInfo(name.status(), reason::kRequestIdReused,
+                         {{"request_id", request_id}});
+  }
+  if (!name->has_value()) return std::nullopt;
+  absl::StatusOr<store::Checkpoint> checkpoint = store.GetCheckpoint(**name);
+  // Deleted between the two calls: then its request is forgotten as well.
+  if (absl::IsNotFound(checkpoint.status())) return std::nullopt;
+  if (!checkpoint.ok()) return checkpoint.status();
+  return *std::move(checkpoint);
+}
+
+absl::StatusOr<SaveModelResult> StoredSaveResult(store::Checkpoint checkpoint) {
+  SaveModelResult result;
+  if (!checkpoint.report_json.empty()) {
+    ASSIGN_OR_RETURN(result.report,
+                     MatchReportFromJson(checkpoint.report_json));
+  }
+  ASSIGN_OR_RETURN(const Origin origin, OriginFromJson(checkpoint.origin_json));
+  if (const auto* upload = std::get_if<UploadOrigin>(&origin)) {
+    result.skipped = upload->skipped;
+  }
+  result.checkpoint = std::move(checkpoint);
+  return result;
+}
+
+absl::StatusOr<store::Checkpoint> CommitDraft(
+    store::Draft& draft, const store::NewCheckpoint& checkpoint) {
+  absl::StatusOr<store::Checkpoint> committed = draft.Commit(checkpoint);
+  const absl::Status& status = committed.status();
+  if (absl::IsAborted(status)) {
+    return WithErrorInfo(status, reason::kSourceDeleted);
+  }
+  if (absl::IsInvalidArgument(status)) {
+    return WithErrorInfo(status, reason::kRequestIdReused,
+                         {{"request_id", checkpoint.request_id}});
+  }
+  if (absl::IsResourceExhausted(status)) {
+    return WithErrorInfo(status, reason::kOutOfSpace);
+  }
+  return committed;
+}
+
+}  // namespace warmstart::service
