@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import tempfile
 import uuid
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
-from typing import IO, TYPE_CHECKING, Callable, TypeVar
+from typing import IO, TYPE_CHECKING, TypeVar
 
 from warmstart import requests, transfer
 from warmstart.connection import Connection

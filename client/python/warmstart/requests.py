@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from typing import Union
 
 from warmstart.v1 import checkpoints_pb2
 from warmstart.v1.model_initializer_pb2 import (
@@ -14,7 +13,7 @@ from warmstart.v1.model_initializer_pb2 import (
 )
 
 # A handle, or a message where each source has its own subtree.
-SourceLike = Union[str, Source]
+SourceLike = str | Source
 
 
 def sources(given: SourceLike | Sequence[SourceLike], subtree: str) -> list[Source]:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     import torch
 
 PathLike = Union[str, "os.PathLike[str]"]
-FilesOrState = Union[PathLike, Sequence[PathLike], Mapping[str, "torch.Tensor"]]
+FilesOrState = PathLike | Sequence[PathLike] | Mapping[str, "torch.Tensor"]
 
 CHUNK_BYTES = 1 << 20
 
@@ -54,7 +54,7 @@ def _upload_stream(
     header: SaveModelHeader, files: Sequence[Path], sizes: Sequence[int]
 ) -> Iterator[SaveModelRequest]:
     yield SaveModelRequest(header=header)
-    for path, size in zip(files, sizes):
+    for path, size in zip(files, sizes, strict=True):
         yield SaveModelRequest(file=FileHeader(name=path.name, size=size))
         with path.open("rb") as file:
             while chunk := file.read(CHUNK_BYTES):
