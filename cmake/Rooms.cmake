@@ -14,6 +14,14 @@ if(WARMSTART_SANITIZE)
   add_link_options(-fsanitize=${WARMSTART_SANITIZE})
 endif()
 
+# See tsan_mutex.cc; linked into the tests.
+add_library(warmstart_tsan INTERFACE)
+if(WARMSTART_SANITIZE MATCHES "thread")
+  target_sources(warmstart_tsan INTERFACE
+    ${CMAKE_SOURCE_DIR}/tests/testing/tsan_mutex.cc)
+  target_link_libraries(warmstart_tsan INTERFACE absl::synchronization)
+endif()
+
 # warmstart_room(NAME SOURCES a.cc ... [DEPS ...] [PRIVATE_DEPS ...])
 function(warmstart_room NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS;PRIVATE_DEPS" ${ARGN})
@@ -31,7 +39,7 @@ function(warmstart_test NAME)
   cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
   add_executable(${NAME} ${ARG_SOURCES})
   target_link_libraries(${NAME} PRIVATE
-    warmstart_options ${ARG_DEPS} GTest::gmock GTest::gtest_main)
+    warmstart_options warmstart_tsan ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   cmake_path(GET CMAKE_CURRENT_SOURCE_DIR FILENAME room)
   if(NOT TARGET ${room}_tests)
     add_custom_target(${room}_tests)
