@@ -1,0 +1,83 @@
+"""Results: lines of a table, what they were to be, and JSON."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+
+@dataclass
+class Line:
+    """One comparison."""
+
+    what: str
+    ours: str
+    theirs: str
+    value: float
+    unit: str
+    aim: str = ""
+    met: bool | None = None  # None where nothing was aimed at
+
+
+@dataclass
+class Results:
+    """All comparisons of a run."""
+
+    machine: dict[str, object]
+    lines: list[Line] = field(default_factory=list)
+    times: dict[str, list[float]] = field(default_factory=dict)  # seconds
+    notes: list[str] = field(default_factory=list)
+
+    def at_least(self, what, ours, theirs, value: float, unit: str, aim: float) -> None:
+        """Adds a line whose value is to be `aim` or more."""
+        met = value >= aim
+        self.lines.append(
+            Line(what, ours, theirs, value, unit, f">= {aim:g}{unit}", met)
+        )
+
+    def at_most(self, what, ours, theirs, value: float, unit: str, aim: float) -> None:
+        """Adds a line whose value is to be `aim` or less."""
+        met = value <= aim
+        self.lines.append(
+            Line(what, ours, theirs, value, unit, f"<= {aim:g}{unit}", met)
+        )
+
+    def told(self, what, ours, theirs, value: float, unit: str) -> None:
+        """Adds a line that aims at nothing."""
+        self.lines.append(Line(what, ours, theirs, value, unit))
+
+    def all_met(self) -> bool:
+        """Tells whether every aim was met."""
+        return all(line.met is not False for line in self.lines)
+
+    def table(self) -> str:
+        """The results for people."""
+        rows = [("", "server", "compared with", "result", "aim", "")]
+        verdicts = {True: "met", False: "MISSED", None: ""}
+        rows += [
+            (
+                line.what,
+                line.ours,
+                line.theirs,
+                f"{line.value:.4g}{line.unit}",
+                line.aim,
+                verdicts[line.met],
+            )
+            for line in self.lines
+        ]
+        widths = [max(map(len, column)) for column in zip(*rows, strict=True)]
+        text = [
+            "  ".join(
+                cell.ljust(width) for cell, width in zip(row, widths, strict=True)
+            )
+            for row in rows
+        ]
+        text.insert(1, "  ".join("-" * width for width in widths))
+        text += [f"Note: {note}" for note in self.notes]
+        return "\n".join(line.rstrip() for line in text)
+
+    def write(self, path: Path) -> None:
+        """Writes the results for programs."""
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text(json.dumps(asdict(self), indent=2) + "\n")
