@@ -27,7 +27,7 @@ SMALL = Size("124M", 768)
 WIDER = {2: Size("250M", 1152), 5: Size("620M", 1920), 10: Size("1.2B", 2768)}
 
 QUICK_SMALL = Size("quick", 64, vocabulary=1000, context=64)
-QUICK_WIDER = {10: Size("quick x10", 240, vocabulary=1000, context=64)}
+QUICK_WIDER = {10: Size("quick x10", 208, vocabulary=1000, context=64)}
 
 
 class _Attention(nn.Module):
