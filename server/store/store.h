@@ -69,7 +69,8 @@ struct NewCheckpoint {
   Labels labels;
   std::string report_json;
   std::string origin_json;
-  std::optional<AliasName> alias;  // set to the new checkpoint in the same commit
+  std::optional<AliasName>
+      alias;  // set to the new checkpoint in the same commit
   // "" where the client gave none. Retries with the same id get the checkpoint
   // of the first; `request_fingerprint` tells a retry from a mistake.
   std::string request_id;
@@ -107,15 +108,16 @@ class Draft {
 
   // The one commit point. Every digest in the manifest must be a blob that was
   // added here or that the store holds. A staged file is adopted as a pack in
-  // place when at least half of its bytes are new blobs; otherwise its new blobs
-  // are copied into a fresh pack.
+  // place when at least half of its bytes are new blobs; otherwise its new
+  // blobs are copied into a fresh pack.
   //   ABORTED            a blob that the manifest names is no longer there (its
   //                      last checkpoint was deleted meanwhile); retry
   //   INVALID_ARGUMENT   the request_id was used with another fingerprint
   //   RESOURCE_EXHAUSTED the disk is full
   // On any error nothing has changed. When the request_id is known, returns the
   // checkpoint of the first request and stores nothing.
-  virtual absl::StatusOr<Checkpoint> Commit(const NewCheckpoint& checkpoint) = 0;
+  virtual absl::StatusOr<Checkpoint> Commit(
+      const NewCheckpoint& checkpoint) = 0;
 };
 
 struct ListCheckpointsOptions {

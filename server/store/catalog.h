@@ -1,0 +1,143 @@
+// Catalog: rows and transactions. It knows every checkpoint, which blobs it
+// needs, and in which pack each blob lies; it touches no tensor byte and no
+// pack. Each method is one transaction: it happened as a whole, and lasts, or
+// it did not happen.
+//
+// A blob is in the catalog for as long as a checkpoint references it, and a
+// pack for as long as a blob lies in it; Commit and DeleteCheckpoint keep that
+// true and say which packs have become nobody's. The empty blob is always
+// there, and lies in no pack.
+
+#ifndef WARMSTART_SERVER_STORE_CATALOG_H_
+#define WARMSTART_SERVER_STORE_CATALOG_H_
+
+#include <cstdint>
+#include <optional>
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "absl/types/span.h"
+#include "server/model/architecture.h"
+#include "server/model/digest.h"
+#include "server/model/manifest.h"
+#include "server/model/resource_name.h"
+#include "server/store/pack_store.h"
+#include "server/store/store.h"
+
+namespace warmstart::store {
+
+// A blob and where it lies in some file.
+struct PlacedBlob {
+  Blob blob;
+  int64_t offset = 0;
+};
+
+// A pack that was published and flushed, and what is in it.
+struct NewPack {
+  PackId id;
+  int64_t num_bytes = 0;
+  std::vector<PlacedBlob> blobs;
+};
+
+struct BlobLocation {
+  Blob blob;
+  PackId pack;  // "" for the empty blob
+  int64_t offset = 0;
+};
+
+struct CommitResult {
+  Checkpoint checkpoint;
+  // Those of the packs given that the catalog has no use for: other packs hold
+  // their blobs. The caller removes them.
+  std::vector<PackId> unused_packs;
+};
+
+// Empty fields do not filter.
+struct CheckpointFilter {
+  std::string architecture;
+  Labels labels;  // all of them must be there
+  std::string alias;
+  bool alias_is_prefix = false;
+};
+
+struct ListedCheckpoint {
+  int64_t sequence = 0;  // grows with every commit, and is never used again
+  Checkpoint checkpoint;
+};
+
+// Thread-safe. Errors beyond those listed: DATA_LOSS where the catalog is
+// corrupt, RESOURCE_EXHAUSTED where the disk is full (both change nothing), and
+// INTERNAL where the disk fails; then what was being changed may come to last
+// or not, and only opening the catalog again tells.
+class Catalog {
+ public:
+  // Of ListedCheckpoint: where a listing begins that has no bound.
+  static constexpr int64_t kNewest = INT64_MAX;
+
+  virtual ~Catalog() = default;
+
+  // Makes the checkpoint `name`. A blob of `packs` that the catalog knows
+  // already stays where it was; one that the manifest does not need is not
+  // recorded. Where the request_id is known, returns the checkpoint of the
+  // first request, with all packs unused. The errors are those of
+  // Draft::Commit, and INVALID_ARGUMENT for a manifest that contradicts itself
+  // or its blobs.
+  virtual absl::StatusOr<CommitResult> Commit(
+      const CheckpointName& name, absl::Time create_time,
+      const NewCheckpoint& checkpoint, absl::Span<const NewPack> packs) = 0;
+
+  // As Store::DeleteCheckpoint. Returns the packs that nothing references any
+  // more; they are no longer in the catalog, and the caller removes them.
+  virtual absl::StatusOr<std::vector<PackId>> DeleteCheckpoint(
+      const CheckpointName& name, bool force) = 0;
+
+  // NOT_FOUND where there is no such checkpoint or alias; so for all below.
+  virtual absl::Status CheckExists(const CheckpointName& name) = 0;
+  virtual absl::StatusOr<CheckpointName> ResolveAlias(
+      const AliasName& alias) = 0;
+  virtual absl::StatusOr<Checkpoint> GetCheckpoint(
+      const CheckpointName& name) = 0;
+  virtual absl::StatusOr<Manifest> GetManifest(const CheckpointName& name) = 0;
+  virtual absl::StatusOr<Checkpoint> SetLabels(const CheckpointName& name,
+                                               const Labels& labels) = 0;
+
+  // The newest `limit` checkpoints with a sequence below `before`, newest
+  // first.
+  virtual absl::StatusOr<std::vector<ListedCheckpoint>> ListCheckpoints(
+      const CheckpointFilter& filter, int64_t before, int limit) = 0;
+
+  virtual absl::StatusOr<Alias> SetAlias(const AliasName& alias,
+                                         const CheckpointName& checkpoint,
+                                         absl::Time update_time) = 0;
+  virtual absl::Status DeleteAlias(const AliasName& alias) = 0;
+  // The first `limit` whose name comes after `after`, by name; so for
+  // ListArchitectures.
+  virtual absl::StatusOr<std::vector<Alias>> ListAliases(
+      const std::string& after, int limit) = 0;
+
+  virtual absl::Status PutArchitecture(const Architecture& architecture) = 0;
+  virtual absl::StatusOr<Architecture> GetArchitecture(
+      const std::string& name) = 0;
+  virtual absl::StatusOr<std::vector<Architecture>> ListArchitectures(
+      const std::string& after, int limit) = 0;
+  virtual absl::Status DeleteArchitecture(const std::string& name,
+                                          bool force) = 0;
+
+  // As Store::FindRequest.
+  virtual absl::StatusOr<std::optional<CheckpointName>> FindRequest(
+      const std::string& request_id, const Digest& fingerprint) = 0;
+
+  // One for each digest, nullopt where the catalog does not know it.
+  virtual absl::StatusOr<std::vector<std::optional<BlobLocation>>> FindBlobs(
+      absl::Span<const Digest> digests) = 0;
+
+  // The ids of all packs, in no particular order.
+  virtual absl::StatusOr<std::vector<PackId>> ListPacks() = 0;
+};
+
+}  // namespace warmstart::store
+
+#endif  // WARMSTART_SERVER_STORE_CATALOG_H_

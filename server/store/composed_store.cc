@@ -1,0 +1,248 @@
+#include "server/store/composed_store.h"
+
+#include <optional>
+#include <string>
+#include <utility>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/strip.h"
+#include "server/base/error_info.h"
+#include "server/base/status_macros.h"
+#include "server/store/draft.h"
+#include "server/store/errors.h"
+#include "server/store/page_token.h"
+
+namespace warmstart::store {
+namespace {
+
+// A blob's pack may be removed between looking it up and reading it. Each time
+// that happens, its last checkpoint was deleted and, for another round to be
+// needed, a new one was saved; nobody does that for long.
+constexpr int kMaxReadAttempts = 10;
+
+CheckpointFilter FilterOf(const ListCheckpointsOptions& options) {
+  CheckpointFilter filter;
+  filter.architecture = options.architecture;
+  filter.labels = options.labels;
+  absl::string_view alias = options.alias;
+  filter.alias_is_prefix = absl::ConsumeSuffix(&alias, "*");
+  filter.alias = std::string(alias);
+  return filter;
+}
+
+ListingId ListingOf(const ListCheckpointsOptions& options) {
+  ListingId id = {"checkpoints", options.architecture, options.alias};
+  for (const auto& [key, value] : options.labels) {
+    id.push_back(key);
+    id.push_back(value);
+  }
+  return id;
+}
+
+// Cuts `rows`, of which one more than a page was asked for, to a page. Returns
+// the token of the next page: "" where there is none, else for the position of
+// the last row that stays.
+template <typename Row, typename PositionOf>
+std::string CutToPage(std::vector<Row>& rows, int page_size,
+                      const ListingId& listing, PositionOf position_of) {
+  if (static_cast<int>(rows.size()) <= page_size) return "";
+  rows.resize(page_size);
+  return EncodePageToken(listing, position_of(rows.back()));
+}
+
+// "" where there is no token: nothing comes before it.
+absl::StatusOr<std::string> NameAfter(const ListingId& listing,
+                                      const std::string& page_token) {
+  if (page_token.empty()) return "";
+  return DecodePageToken(listing, page_token);
+}
+
+class ComposedStore final : public Store {
+ public:
+  explicit ComposedStore(StoreParts parts)
+      : lock_(std::move(parts.lock)),
+        packs_(std::move(parts.packs)),
+        catalog_(std::move(parts.catalog)),
+        clock_(*parts.clock) {}
+
+  // Before the store is used.
+  absl::Status Sweep() {
+    ASSIGN_OR_RETURN(const std::vector<PackId> packs, catalog_->ListPacks());
+    return packs_->Sweep({packs.begin(), packs.end()});
+  }
+
+  std::unique_ptr<Draft> NewDraft() override {
+    return NewComposedDraft(*packs_, *catalog_, clock_);
+  }
+
+  absl::StatusOr<CheckpointName> Resolve(absl::string_view handle) override {
+    if (absl::StartsWith(handle, "aliases/")) {
+      ASSIGN_OR_RETURN(const AliasName alias, AliasName::Parse(handle));
+      return catalog_->ResolveAlias(alias);
+    }
+    ASSIGN_OR_RETURN(CheckpointName name, CheckpointName::Parse(handle));
+    RETURN_IF_ERROR(catalog_->CheckExists(name));
+    return name;
+  }
+
+  absl::StatusOr<Checkpoint> GetCheckpoint(
+      const CheckpointName& name) override {
+    return catalog_->GetCheckpoint(name);
+  }
+
+  absl::StatusOr<Manifest> GetManifest(const CheckpointName& name) override {
+    return catalog_->GetManifest(name);
+  }
+
+  absl::StatusOr<CheckpointPage> ListCheckpoints(
+      const ListCheckpointsOptions& options) override {
+    const ListingId listing = ListingOf(options);
+    ASSIGN_OR_RETURN(const int page_size, EffectivePageSize(options.page_size));
+    ASSIGN_OR_RETURN(const int64_t before,
+                     SequenceBefore(listing, options.page_token));
+    ASSIGN_OR_RETURN(
+        std::vector<ListedCheckpoint> rows,
+        catalog_->ListCheckpoints(FilterOf(options), before, page_size + 1));
+    CheckpointPage page;
+    page.next_page_token = CutToPage(
+        rows, page_size, listing,
+        [](const ListedCheckpoint& row) { return absl::StrCat(row.sequence); });
+    for (ListedCheckpoint& row : rows) {
+      page.checkpoints.push_back(std::move(row.checkpoint));
+    }
+    return page;
+  }
+
+  absl::StatusOr<Checkpoint> SetLabels(const CheckpointName& name,
+                                       const Labels& labels) override {
+    return catalog_->SetLabels(name, labels);
+  }
+
+  absl::Status DeleteCheckpoint(const CheckpointName& name,
+                                bool force) override {
+    ASSIGN_OR_RETURN(const std::vector<PackId> unused,
+                     catalog_->DeleteCheckpoint(name, force));
+    // It is deleted from here on. What cannot be removed, the next start
+    // sweeps.
+    for (const PackId& id : unused) packs_->Remove(id).IgnoreError();
+    return absl::OkStatus();
+  }
+
+  absl::StatusOr<Alias> SetAlias(const AliasName& alias,
+                                 const CheckpointName& checkpoint) override {
+    return catalog_->SetAlias(alias, checkpoint, clock_.Now());
+  }
+
+  absl::Status DeleteAlias(const AliasName& alias) override {
+    return catalog_->DeleteAlias(alias);
+  }
+
+  absl::StatusOr<AliasPage> ListAliases(
+      int page_size, const std::string& page_token) override {
+    const ListingId listing = {"aliases"};
+    ASSIGN_OR_RETURN(page_size, EffectivePageSize(page_size));
+    ASSIGN_OR_RETURN(const std::string after, NameAfter(listing, page_token));
+    AliasPage page;
+    ASSIGN_OR_RETURN(page.aliases, catalog_->ListAliases(after, page_size + 1));
+    page.next_page_token =
+        CutToPage(page.aliases, page_size, listing,
+                  [](const Alias& alias) { return alias.name.id(); });
+    return page;
+  }
+
+  absl::Status PutArchitecture(const Architecture& architecture) override {
+    return catalog_->PutArchitecture(architecture);
+  }
+
+  absl::StatusOr<Architecture> GetArchitecture(
+      const std::string& name) override {
+    return catalog_->GetArchitecture(name);
+  }
+
+  absl::StatusOr<ArchitecturePage> ListArchitectures(
+      int page_size, const std::string& page_token) override {
+    const ListingId listing = {"architectures"};
+    ASSIGN_OR_RETURN(page_size, EffectivePageSize(page_size));
+    ASSIGN_OR_RETURN(const std::string after, NameAfter(listing, page_token));
+    ArchitecturePage page;
+    ASSIGN_OR_RETURN(page.architectures,
+                     catalog_->ListArchitectures(after, page_size + 1));
+    page.next_page_token = CutToPage(
+        page.architectures, page_size, listing,
+        [](const Architecture& architecture) { return architecture.name; });
+    return page;
+  }
+
+  absl::Status DeleteArchitecture(const std::string& name,
+                                  bool force) override {
+    return catalog_->DeleteArchitecture(name, force);
+  }
+
+  absl::StatusOr<std::optional<CheckpointName>> FindRequest(
+      const std::string& request_id, const Digest& fingerprint) override {
+    return catalog_->FindRequest(request_id, fingerprint);
+  }
+
+  absl::StatusOr<Blob> GetBlob(const Digest& digest) override {
+    ASSIGN_OR_RETURN(const BlobLocation location, Locate(digest));
+    return location.blob;
+  }
+
+  absl::StatusOr<BlobData> OpenBlob(const Digest& digest) override {
+    ASSIGN_OR_RETURN(BlobLocation location, Locate(digest));
+    for (int attempt = 1;; ++attempt) {
+      absl::StatusOr<BlobData> data = Read(location);
+      if (!absl::IsDataLoss(data.status())) return data;
+      ASSIGN_OR_RETURN(BlobLocation again, Locate(digest));
+      if (again.pack == location.pack || attempt == kMaxReadAttempts) {
+        return WithErrorInfo(data.status(), reason::kDataLoss,
+                             {{"digest", digest.ToHex()}});
+      }
+      location = std::move(again);
+    }
+  }
+
+ private:
+  static absl::StatusOr<int64_t> SequenceBefore(const ListingId& listing,
+                                                const std::string& page_token) {
+    if (page_token.empty()) return Catalog::kNewest;
+    ASSIGN_OR_RETURN(const std::string position,
+                     DecodePageToken(listing, page_token));
+    int64_t sequence = 0;
+    if (!absl::SimpleAtoi(position, &sequence)) {
+      return InvalidField("page_token", "not a token of this store");
+    }
+    return sequence;
+  }
+
+  absl::StatusOr<BlobLocation> Locate(const Digest& digest) {
+    ASSIGN_OR_RETURN(const auto locations, catalog_->FindBlobs({&digest, 1}));
+    if (!locations[0].has_value()) return BlobNotFound(digest);
+    return *locations[0];
+  }
+
+  absl::StatusOr<BlobData> Read(const BlobLocation& location) {
+    if (location.blob.num_bytes == 0) return BlobData{};
+    return packs_->Read(location.pack, location.offset,
+                        location.blob.num_bytes);
+  }
+
+  const std::unique_ptr<DirectoryLock> lock_;
+  const std::unique_ptr<PackStore> packs_;
+  const std::unique_ptr<Catalog> catalog_;
+  Clock& clock_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Store>> ComposeStore(StoreParts parts) {
+  auto store = std::make_unique<ComposedStore>(std::move(parts));
+  RETURN_IF_ERROR(store->Sweep());
+  return store;
+}
+
+}  // namespace warmstart::store

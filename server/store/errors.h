@@ -1,0 +1,37 @@
+// The errors that a store's callers meet, worded once for all catalogs.
+
+#ifndef WARMSTART_SERVER_STORE_ERRORS_H_
+#define WARMSTART_SERVER_STORE_ERRORS_H_
+
+#include <string>
+#include <vector>
+
+#include "absl/status/status.h"
+#include "absl/strings/string_view.h"
+#include "server/model/digest.h"
+#include "server/model/resource_name.h"
+
+namespace warmstart::store {
+
+absl::Status CheckpointNotFound(const CheckpointName& name);
+absl::Status AliasNotFound(const AliasName& alias);
+absl::Status ArchitectureNotFound(absl::string_view name);
+absl::Status BlobNotFound(const Digest& digest);
+
+// FAILED_PRECONDITION: `aliases` point to it.
+absl::Status CheckpointInUse(const CheckpointName& name,
+                             const std::vector<AliasName>& aliases);
+// FAILED_PRECONDITION: checkpoints name it, `example` among them.
+absl::Status ArchitectureInUse(absl::string_view name,
+                               const CheckpointName& example);
+// ALREADY_EXISTS: with another schema.
+absl::Status ArchitectureExists(absl::string_view name);
+
+// INVALID_ARGUMENT: the id was used for another request.
+absl::Status RequestIdReused(absl::string_view request_id);
+// ABORTED: the tensor or shared storage `what` is not, or no longer, there.
+absl::Status SourceDeleted(absl::string_view what, const Digest& digest);
+
+}  // namespace warmstart::store
+
+#endif  // WARMSTART_SERVER_STORE_ERRORS_H_

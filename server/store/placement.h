@@ -1,0 +1,39 @@
+// Placement: which bytes of a staged file are worth keeping, and whether the
+// file is kept as it stands or they are copied out of it. Pure computation.
+
+#ifndef WARMSTART_SERVER_STORE_PLACEMENT_H_
+#define WARMSTART_SERVER_STORE_PLACEMENT_H_
+
+#include <cstdint>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/types/span.h"
+#include "server/model/digest.h"
+#include "server/model/manifest.h"
+#include "server/store/catalog.h"
+
+namespace warmstart::store {
+
+// All digests that `manifest` names.
+absl::flat_hash_set<Digest> DigestsOf(const Manifest& manifest);
+
+// A part of a file that blobs cover without a gap, each overlapping another (a
+// shared storage and the tensors in it). Copied as one, they still share it.
+struct Run {
+  int64_t offset = 0;
+  int64_t num_bytes = 0;
+  std::vector<PlacedBlob> blobs;  // by offset
+};
+
+// The runs of `blobs`, by offset. They do not overlap; those that only touch
+// are not joined, since that would cost the second one its alignment.
+std::vector<Run> MergeIntoRuns(std::vector<PlacedBlob> blobs);
+
+// Whether a file of `file_bytes` is adopted as a pack: when at least half of it
+// is in `new_runs`. Else copying these costs less than keeping the rest.
+bool ShouldAdopt(int64_t file_bytes, absl::Span<const Run> new_runs);
+
+}  // namespace warmstart::store
+
+#endif  // WARMSTART_SERVER_STORE_PLACEMENT_H_
