@@ -1,0 +1,89 @@
+#include "server/rpc/architectures_service.h"
+
+#include <utility>
+
+#include "absl/status/status.h"
+#include "server/base/status_macros.h"
+#include "server/rpc/error_translation.h"
+#include "server/rpc/request_translation.h"
+#include "server/rpc/response_translation.h"
+
+namespace warmstart::rpc {
+namespace {
+
+using service::ArchitectureRegistry;
+using service::ModelPtr;
+
+// Fills an Architecture or an ArchitectureSummary.
+template <typename Proto>
+void Fill(const ArchitectureRegistry& registry,
+          const backend::ModelArchitecture& model, Proto* proto) {
+  ToProto(model.schema(), proto);
+  proto->set_built_in(registry.IsBuiltIn(model.schema().name));
+  proto->set_has_forward(model.has_forward());
+}
+
+absl::Status Register(ArchitectureRegistry& registry,
+                      const v1::RegisterArchitectureRequest& request,
+                      v1::Architecture* response) {
+  ASSIGN_OR_RETURN(Architecture architecture,
+                   FromProto(request.architecture()));
+  ASSIGN_OR_RETURN(const ModelPtr model,
+                   registry.Register(std::move(architecture)));
+  Fill(registry, *model, response);
+  return absl::OkStatus();
+}
+
+absl::Status Get(ArchitectureRegistry& registry,
+                 const v1::GetArchitectureRequest& request,
+                 v1::Architecture* response) {
+  ASSIGN_OR_RETURN(const ModelPtr model, registry.Find(request.name()));
+  Fill(registry, *model, response);
+  return absl::OkStatus();
+}
+
+absl::Status List(ArchitectureRegistry& registry,
+                  const v1::ListArchitecturesRequest& request,
+                  v1::ListArchitecturesResponse* response) {
+  ASSIGN_OR_RETURN(const int page_size,
+                   PageSize(request.page_size(), 50, 1000));
+  ASSIGN_OR_RETURN(const service::ModelPage page,
+                   registry.List(page_size, request.page_token()));
+  for (const ModelPtr& model : page.models) {
+    Fill(registry, *model, response->add_architectures());
+  }
+  response->set_next_page_token(page.next_page_token);
+  return absl::OkStatus();
+}
+
+grpc::Status Answer(grpc::ServerContext* call, const absl::Status& status) {
+  return ToGrpcStatus(status, nullptr, MaxErrorBytes(*call));
+}
+
+}  // namespace
+
+grpc::Status ArchitecturesService::RegisterArchitecture(
+    grpc::ServerContext* call, const v1::RegisterArchitectureRequest* request,
+    v1::Architecture* response) {
+  return Answer(call, Register(registry_, *request, response));
+}
+
+grpc::Status ArchitecturesService::GetArchitecture(
+    grpc::ServerContext* call, const v1::GetArchitectureRequest* request,
+    v1::Architecture* response) {
+  return Answer(call, Get(registry_, *request, response));
+}
+
+grpc::Status ArchitecturesService::ListArchitectures(
+    grpc::ServerContext* call, const v1::ListArchitecturesRequest* request,
+    v1::ListArchitecturesResponse* response) {
+  return Answer(call, List(registry_, *request, response));
+}
+
+grpc::Status ArchitecturesService::DeleteArchitecture(
+    grpc::ServerContext* call, const v1::DeleteArchitectureRequest* request,
+    google::protobuf::Empty*) {
+  return Answer(call, registry_.Delete(request->name(), request->force()));
+}
+
+}  // namespace warmstart::rpc

@@ -1,0 +1,230 @@
+#include "server/rpc/checkpoints_service.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/error_info.h"
+#include "server/base/status_macros.h"
+#include "server/rpc/error_translation.h"
+#include "server/rpc/request_translation.h"
+#include "server/rpc/response_translation.h"
+#include "server/service/download.h"
+#include "server/service/handles.h"
+#include "server/service/request_checks.h"
+
+namespace warmstart::rpc {
+namespace {
+
+using DownloadStream = grpc::ServerWriter<v1::DownloadCheckpointResponse>;
+
+constexpr size_t kDownloadChunk = 1024 * 1024;
+
+absl::Status Get(store::Store& store, const v1::GetCheckpointRequest& request,
+                 v1::Checkpoint* response) {
+  ASSIGN_OR_RETURN(const store::Checkpoint checkpoint,
+                   service::FindCheckpoint(store, "name", request.name()));
+  RETURN_IF_ERROR(ToProto(checkpoint, response));
+  if (request.view() != v1::CHECKPOINT_VIEW_FULL) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const Manifest manifest, store.GetManifest(checkpoint.name));
+  return AddFullView(checkpoint, manifest, response);
+}
+
+absl::Status List(store::Store& store,
+                  const v1::ListCheckpointsRequest& request,
+                  v1::ListCheckpointsResponse* response) {
+  ASSIGN_OR_RETURN(const store::ListCheckpointsOptions options,
+                   FromProto(request));
+  ASSIGN_OR_RETURN(const store::CheckpointPage page,
+                   store.ListCheckpoints(options));
+  for (const store::Checkpoint& checkpoint : page.checkpoints) {
+    RETURN_IF_ERROR(ToProto(checkpoint, response->add_checkpoints()));
+  }
+  response->set_next_page_token(page.next_page_token);
+  return absl::OkStatus();
+}
+
+absl::Status Update(store::Store& store,
+                    const v1::UpdateCheckpointRequest& request,
+                    v1::Checkpoint* response) {
+  for (const std::string& path : request.update_mask().paths()) {
+    if (path != "labels" && path != "*") {
+      return InvalidField(
+          "update_mask",
+          absl::StrCat("'", path, "' cannot be changed; only 'labels' can"));
+    }
+  }
+  const store::Labels labels(request.checkpoint().labels().begin(),
+                             request.checkpoint().labels().end());
+  RETURN_IF_ERROR(service::CheckLabels(labels));
+  ASSIGN_OR_RETURN(const store::Checkpoint found,
+                   service::FindCheckpoint(store, "checkpoint.name",
+                                           request.checkpoint().name()));
+  ASSIGN_OR_RETURN(const store::Checkpoint updated,
+                   store.SetLabels(found.name, labels));
+  return ToProto(updated, response);
+}
+
+absl::Status Delete(store::Store& store,
+                    const v1::DeleteCheckpointRequest& request) {
+  const absl::StatusOr<CheckpointName> name =
+      CheckpointName::Parse(request.name());
+  if (!name.ok()) return InvalidField("name", name.status().message());
+  const absl::Status status = store.DeleteCheckpoint(*name, request.force());
+  return WithErrorInfo(status,
+                       absl::IsNotFound(status) ? reason::kCheckpointNotFound
+                                                : reason::kCheckpointInUse,
+                       {{"checkpoint", request.name()}});
+}
+
+absl::Status Send(const service::Context& context,
+                  const v1::DownloadCheckpointRequest& request,
+                  DownloadStream* stream) {
+  ASSIGN_OR_RETURN(const service::FileFormat format,
+                   FromProto(request.format()));
+  ASSIGN_OR_RETURN(const std::unique_ptr<service::Download> download,
+                   service::Download::Open(context, request.name(), format,
+                                           request.offset()));
+  v1::DownloadCheckpointResponse message;
+  message.set_file_size(download->file_size());
+  message.set_checkpoint(download->checkpoint().ToString());
+  for (bool first = true;; first = false) {
+    RETURN_IF_ERROR(download->Read(kDownloadChunk, message.mutable_chunk()));
+    if (message.chunk().empty() && !first) return absl::OkStatus();
+    if (!stream->Write(message)) {
+      return absl::CancelledError("the client stopped reading");
+    }
+    message.clear_file_size();
+    message.clear_checkpoint();
+  }
+}
+
+// The page token of a manifest is the position of its first entry: a checkpoint
+// is immutable.
+absl::Status GetEntries(store::Store& store,
+                        const v1::GetManifestRequest& request,
+                        v1::Manifest* response) {
+  ASSIGN_OR_RETURN(const store::Checkpoint checkpoint,
+                   service::FindCheckpoint(store, "name", request.name()));
+  ASSIGN_OR_RETURN(const int page_size,
+                   PageSize(request.page_size(), 1000, 10000));
+  ASSIGN_OR_RETURN(const Manifest manifest, store.GetManifest(checkpoint.name));
+  uint64_t first = 0;
+  if (!request.page_token().empty() &&
+      (!absl::SimpleAtoi(request.page_token(), &first) ||
+       first >= manifest.entries.size())) {
+    return InvalidField("page_token", "was not given for this checkpoint");
+  }
+  const size_t end =
+      std::min(manifest.entries.size(), static_cast<size_t>(first) + page_size);
+  for (size_t i = first; i < end; ++i) {
+    ToProto(manifest.entries[i], response->add_entries());
+  }
+  if (end < manifest.entries.size()) {
+    response->set_next_page_token(absl::StrCat(end));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<AliasName> ParseAlias(const std::string& name) {
+  if (name.empty()) return InvalidField("name", "is required");
+  absl::StatusOr<AliasName> alias = AliasName::Parse(name);
+  if (!alias.ok()) return InvalidField("name", alias.status().message());
+  return alias;
+}
+
+absl::Status Set(store::Store& store, const v1::SetAliasRequest& request,
+                 v1::Alias* response) {
+  ASSIGN_OR_RETURN(const AliasName name, ParseAlias(request.name()));
+  ASSIGN_OR_RETURN(
+      const store::Checkpoint checkpoint,
+      service::FindCheckpoint(store, "checkpoint", request.checkpoint()));
+  ASSIGN_OR_RETURN(const store::Alias alias,
+                   store.SetAlias(name, checkpoint.name));
+  ToProto(alias, response);
+  return absl::OkStatus();
+}
+
+absl::Status Drop(store::Store& store, const v1::DeleteAliasRequest& request) {
+  ASSIGN_OR_RETURN(const AliasName name, ParseAlias(request.name()));
+  return WithErrorInfo(store.DeleteAlias(name), reason::kAliasNotFound,
+                       {{"alias", name.ToString()}});
+}
+
+absl::Status List(store::Store& store, const v1::ListAliasesRequest& request,
+                  v1::ListAliasesResponse* response) {
+  ASSIGN_OR_RETURN(const int page_size,
+                   PageSize(request.page_size(), 50, 1000));
+  ASSIGN_OR_RETURN(const store::AliasPage page,
+                   store.ListAliases(page_size, request.page_token()));
+  for (const store::Alias& alias : page.aliases) {
+    ToProto(alias, response->add_aliases());
+  }
+  response->set_next_page_token(page.next_page_token);
+  return absl::OkStatus();
+}
+
+grpc::Status Answer(grpc::ServerContext* call, const absl::Status& status) {
+  return ToGrpcStatus(status, nullptr, MaxErrorBytes(*call));
+}
+
+}  // namespace
+
+grpc::Status CheckpointsService::GetCheckpoint(
+    grpc::ServerContext* call, const v1::GetCheckpointRequest* request,
+    v1::Checkpoint* response) {
+  return Answer(call, Get(*context_.store, *request, response));
+}
+
+grpc::Status CheckpointsService::ListCheckpoints(
+    grpc::ServerContext* call, const v1::ListCheckpointsRequest* request,
+    v1::ListCheckpointsResponse* response) {
+  return Answer(call, List(*context_.store, *request, response));
+}
+
+grpc::Status CheckpointsService::UpdateCheckpoint(
+    grpc::ServerContext* call, const v1::UpdateCheckpointRequest* request,
+    v1::Checkpoint* response) {
+  return Answer(call, Update(*context_.store, *request, response));
+}
+
+grpc::Status CheckpointsService::DeleteCheckpoint(
+    grpc::ServerContext* call, const v1::DeleteCheckpointRequest* request,
+    google::protobuf::Empty*) {
+  return Answer(call, Delete(*context_.store, *request));
+}
+
+grpc::Status CheckpointsService::DownloadCheckpoint(
+    grpc::ServerContext* call, const v1::DownloadCheckpointRequest* request,
+    DownloadStream* stream) {
+  return Answer(call, Send(context_, *request, stream));
+}
+
+grpc::Status CheckpointsService::GetManifest(
+    grpc::ServerContext* call, const v1::GetManifestRequest* request,
+    v1::Manifest* response) {
+  return Answer(call, GetEntries(*context_.store, *request, response));
+}
+
+grpc::Status CheckpointsService::SetAlias(grpc::ServerContext* call,
+                                          const v1::SetAliasRequest* request,
+                                          v1::Alias* response) {
+  return Answer(call, Set(*context_.store, *request, response));
+}
+
+grpc::Status CheckpointsService::DeleteAlias(
+    grpc::ServerContext* call, const v1::DeleteAliasRequest* request,
+    google::protobuf::Empty*) {
+  return Answer(call, Drop(*context_.store, *request));
+}
+
+grpc::Status CheckpointsService::ListAliases(
+    grpc::ServerContext* call, const v1::ListAliasesRequest* request,
+    v1::ListAliasesResponse* response) {
+  return Answer(call, List(*context_.store, *request, response));
+}
+
+}  // namespace warmstart::rpc

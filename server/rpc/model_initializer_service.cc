@@ -1,0 +1,121 @@
+#include "server/rpc/model_initializer_service.h"
+
+#include <memory>
+#include <optional>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/error_info.h"
+#include "server/base/status_macros.h"
+#include "server/rpc/error_translation.h"
+#include "server/rpc/request_translation.h"
+#include "server/rpc/response_translation.h"
+#include "server/service/save_model.h"
+#include "server/service/warm_start.h"
+
+namespace warmstart::rpc {
+namespace {
+
+using SaveStream = grpc::ServerReader<v1::SaveModelRequest>;
+
+constexpr size_t kMaxChunkBytes = 8 * 1024 * 1024;
+
+// Hands the files of the stream, behind its header, to `save`.
+absl::Status ReceiveFiles(grpc::ServerContext* call, SaveStream* stream,
+                          service::SaveModel& save) {
+  v1::SaveModelRequest message;
+  while (stream->Read(&message)) {
+    switch (message.payload_case()) {
+      case v1::SaveModelRequest::kHeader:
+        return InvalidField("header", "is sent once, first");
+      case v1::SaveModelRequest::kFile: {
+        v1::FileHeader& file = *message.mutable_file();
+        std::optional<int64_t> size;
+        if (file.has_size()) size = file.size();
+        RETURN_IF_ERROR(save.BeginFile(std::move(*file.mutable_name()), size));
+        break;
+      }
+      case v1::SaveModelRequest::kChunk:
+        if (message.chunk().size() > kMaxChunkBytes) {
+          return InvalidField("chunk", absl::StrCat("has more than ",
+                                                    kMaxChunkBytes, " bytes"));
+        }
+        RETURN_IF_ERROR(save.Append(message.chunk()));
+        break;
+      case v1::SaveModelRequest::PAYLOAD_NOT_SET:
+        return InvalidField("payload", "is not set");
+    }
+  }
+  // The stream also ends when the client goes away, and then what came is not
+  // what the client wanted to be saved.
+  if (call->IsCancelled()) {
+    return absl::CancelledError("the upload was cancelled; nothing was stored");
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<service::SaveModelResult> Save(const service::Context& context,
+                                              grpc::ServerContext* call,
+                                              SaveStream* stream) {
+  v1::SaveModelRequest first;
+  if (!stream->Read(&first) || !first.has_header()) {
+    return InvalidField("header", "is required, as the first message");
+  }
+  ASSIGN_OR_RETURN(
+      std::unique_ptr<service::SaveModel> save,
+      service::SaveModel::Begin(context, FromProto(first.header())));
+  if (save->earlier().has_value()) return *save->earlier();
+  RETURN_IF_ERROR(ReceiveFiles(call, stream, *save));
+  return save->Finish();
+}
+
+absl::Status ToProto(const service::SaveModelResult& result,
+                     v1::SaveModelResponse* response) {
+  RETURN_IF_ERROR(
+      rpc::ToProto(result.checkpoint, response->mutable_checkpoint()));
+  if (result.report.has_value()) {
+    rpc::ToProto(*result.report, response->mutable_report());
+  }
+  for (const format::SkippedValue& value : result.skipped) {
+    v1::SkippedValue* skipped = response->add_skipped_values();
+    skipped->set_path(value.path);
+    skipped->set_reason(value.reason);
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+grpc::Status ModelInitializerService::SaveModel(
+    grpc::ServerContext* call, SaveStream* stream,
+    v1::SaveModelResponse* response) {
+  const absl::StatusOr<service::SaveModelResult> result =
+      Save(context_, call, stream);
+  return ToGrpcStatus(
+      result.ok() ? ToProto(*result, response) : result.status(), nullptr,
+      MaxErrorBytes(*call));
+}
+
+grpc::Status ModelInitializerService::WarmStart(
+    grpc::ServerContext* call, const v1::WarmStartRequest* request,
+    v1::WarmStartResponse* response) {
+  absl::StatusOr<service::WarmStartRequest> translated = FromProto(*request);
+  const absl::StatusOr<service::WarmStartResult> result =
+      translated.ok() ? service::WarmStart(context_, *translated)
+                      : translated.status();
+  if (!result.ok()) {
+    return ToGrpcStatus(result.status(), nullptr, MaxErrorBytes(*call));
+  }
+  rpc::ToProto(result->report, response->mutable_report());
+  if (!result->verdict.ok()) {
+    return ToGrpcStatus(result->verdict, &response->report(),
+                        MaxErrorBytes(*call));
+  }
+  if (!result->checkpoint.has_value()) return grpc::Status::OK;
+  return ToGrpcStatus(
+      rpc::ToProto(*result->checkpoint, response->mutable_checkpoint()),
+      nullptr, MaxErrorBytes(*call));
+}
+
+}  // namespace warmstart::rpc

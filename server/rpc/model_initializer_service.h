@@ -1,0 +1,32 @@
+// The ModelInitializer service of the API.
+
+#ifndef WARMSTART_SERVER_RPC_MODEL_INITIALIZER_SERVICE_H_
+#define WARMSTART_SERVER_RPC_MODEL_INITIALIZER_SERVICE_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include "server/service/context.h"
+#include "warmstart/v1/model_initializer.grpc.pb.h"
+
+namespace warmstart::rpc {
+
+// Thread-safe, as gRPC calls it.
+class ModelInitializerService final : public v1::ModelInitializer::Service {
+ public:
+  explicit ModelInitializerService(const service::Context& context)
+      : context_(context) {}
+
+  grpc::Status SaveModel(grpc::ServerContext* call,
+                         grpc::ServerReader<v1::SaveModelRequest>* stream,
+                         v1::SaveModelResponse* response) override;
+  grpc::Status WarmStart(grpc::ServerContext* call,
+                         const v1::WarmStartRequest* request,
+                         v1::WarmStartResponse* response) override;
+
+ private:
+  const service::Context& context_;
+};
+
+}  // namespace warmstart::rpc
+
+#endif  // WARMSTART_SERVER_RPC_MODEL_INITIALIZER_SERVICE_H_

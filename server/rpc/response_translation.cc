@@ -1,0 +1,283 @@
+#include "server/rpc/response_translation.h"
+
+#include <google/protobuf/util/json_util.h>
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/status_macros.h"
+#include "server/service/origin.h"
+
+namespace warmstart::rpc {
+namespace {
+
+std::string ArchitectureResource(const std::string& name) {
+  return name.empty() ? "" : absl::StrCat("architectures/", name);
+}
+
+void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
+  const int64_t nanos = absl::ToUnixNanos(time);
+  proto->set_seconds(nanos / 1'000'000'000);
+  proto->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+}
+
+void ToProto(const Shape& shape,
+             google::protobuf::RepeatedField<int64_t>* proto) {
+  proto->Assign(shape.sizes().begin(), shape.sizes().end());
+}
+
+template <typename Strings>
+void ToProto(const Strings& strings,
+             google::protobuf::RepeatedPtrField<std::string>* proto) {
+  proto->Assign(strings.begin(), strings.end());
+}
+
+struct OriginToProto {
+  v1::Origin* proto;
+
+  void operator()(const service::UploadOrigin& origin) const {
+    ToProto(origin.files, proto->mutable_upload()->mutable_files());
+    proto->mutable_upload()->set_format(origin.format);
+  }
+  void operator()(const service::InitializationOrigin& origin) const {
+    proto->mutable_initialization()->set_seed(origin.seed);
+    proto->mutable_initialization()->set_device(origin.device);
+  }
+  void operator()(const service::WarmStartOrigin& origin) const {
+    for (const CheckpointName& source : origin.sources) {
+      proto->mutable_warm_start()->add_sources(source.ToString());
+    }
+    proto->mutable_warm_start()->set_seed(origin.seed);
+    proto->mutable_warm_start()->set_device(origin.device);
+  }
+};
+
+void ToProto(const Coverage& coverage, v1::Coverage* proto) {
+  proto->set_keys_loaded(coverage.keys_loaded);
+  proto->set_keys_total(coverage.keys_total);
+  proto->set_key_fraction(coverage.KeyFraction());
+  proto->set_parameters_loaded(coverage.parameters_loaded);
+  proto->set_parameters_total(coverage.parameters_total);
+  proto->set_parameter_fraction(coverage.ParameterFraction());
+  proto->set_bytes_loaded(coverage.bytes_loaded);
+  proto->set_bytes_total(coverage.bytes_total);
+  proto->set_byte_fraction(coverage.ByteFraction());
+}
+
+v1::TargetOutcome ToProto(TargetOutcome outcome) {
+  switch (outcome) {
+    case TargetOutcome::kMatched:
+      return v1::TARGET_OUTCOME_MATCHED;
+    case TargetOutcome::kRenamed:
+      return v1::TARGET_OUTCOME_RENAMED;
+    case TargetOutcome::kAdapted:
+      return v1::TARGET_OUTCOME_ADAPTED;
+    case TargetOutcome::kCast:
+      return v1::TARGET_OUTCOME_CAST;
+    case TargetOutcome::kKept:
+      return v1::TARGET_OUTCOME_KEPT;
+    case TargetOutcome::kInitialized:
+      return v1::TARGET_OUTCOME_INITIALIZED;
+  }
+  return v1::TARGET_OUTCOME_UNSPECIFIED;
+}
+
+v1::SourceOutcome ToProto(SourceOutcome outcome) {
+  switch (outcome) {
+    case SourceOutcome::kUsed:
+      return v1::SOURCE_OUTCOME_USED;
+    case SourceOutcome::kUnexpected:
+      return v1::SOURCE_OUTCOME_UNEXPECTED;
+    case SourceOutcome::kExcluded:
+      return v1::SOURCE_OUTCOME_EXCLUDED;
+    case SourceOutcome::kShadowed:
+      return v1::SOURCE_OUTCOME_SHADOWED;
+    case SourceOutcome::kMismatched:
+      return v1::SOURCE_OUTCOME_MISMATCHED;
+  }
+  return v1::SOURCE_OUTCOME_UNSPECIFIED;
+}
+
+void ToProto(const TargetReport& entry, v1::TargetEntry* proto) {
+  proto->set_key(entry.key);
+  proto->set_outcome(ToProto(entry.outcome));
+  proto->set_buffer(entry.kind == EntryKind::kBuffer);
+  proto->set_dtype(std::string(DTypeName(entry.spec.dtype())));
+  ToProto(entry.spec.shape(), proto->mutable_shape());
+  if (entry.source >= 0) proto->set_source(entry.source);
+  proto->set_source_key(entry.source_key);
+  if (entry.source_spec.has_value()) {
+    proto->set_source_dtype(std::string(DTypeName(entry.source_spec->dtype())));
+    ToProto(entry.source_spec->shape(), proto->mutable_source_shape());
+  }
+  ToProto(entry.rules, proto->mutable_rules());
+  proto->set_initializer(entry.initializer);
+}
+
+struct InitializerToProto {
+  v1::Initializer* proto;
+
+  void operator()(const ConstantInit& init) const {
+    if (init.value == 0) {
+      proto->mutable_zeros();
+    } else if (init.value == 1) {
+      proto->mutable_ones();
+    } else {
+      proto->mutable_constant()->set_value(init.value);
+    }
+  }
+  void operator()(const NormalInit& init) const {
+    proto->mutable_normal()->set_mean(init.mean);
+    proto->mutable_normal()->set_std(init.std);
+  }
+  void operator()(const UniformInit& init) const {
+    proto->mutable_uniform()->set_low(init.low);
+    proto->mutable_uniform()->set_high(init.high);
+  }
+  void operator()(const KaimingUniformInit& init) const {
+    v1::Initializer::KaimingUniform* kaiming = proto->mutable_kaiming_uniform();
+    kaiming->set_a(init.a);
+    kaiming->set_mode(
+        init.mode == KaimingUniformInit::Mode::kFanIn ? "fan_in" : "fan_out");
+    kaiming->set_nonlinearity(Name(init.nonlinearity));
+  }
+  void operator()(const FanInUniformInit& init) const {
+    proto->mutable_fan_in_uniform()->set_fan_in(init.fan_in);
+  }
+
+  static const char* Name(KaimingUniformInit::Nonlinearity nonlinearity) {
+    switch (nonlinearity) {
+      case KaimingUniformInit::Nonlinearity::kLeakyRelu:
+        return "leaky_relu";
+      case KaimingUniformInit::Nonlinearity::kRelu:
+        return "relu";
+      case KaimingUniformInit::Nonlinearity::kLinear:
+        return "linear";
+      case KaimingUniformInit::Nonlinearity::kTanh:
+        return "tanh";
+    }
+    return "";
+  }
+};
+
+}  // namespace
+
+absl::Status ToProto(const store::Checkpoint& checkpoint,
+                     v1::Checkpoint* proto) {
+  proto->set_name(checkpoint.name.ToString());
+  proto->set_architecture(ArchitectureResource(checkpoint.architecture));
+  ToProto(checkpoint.create_time, proto->mutable_create_time());
+  proto->mutable_labels()->insert(checkpoint.labels.begin(),
+                                  checkpoint.labels.end());
+  for (const AliasName& alias : checkpoint.aliases) {
+    proto->add_aliases(alias.ToString());
+  }
+  proto->set_tensor_count(checkpoint.num_tensors);
+  proto->set_size_bytes(checkpoint.num_bytes);
+  ASSIGN_OR_RETURN(const service::Origin origin,
+                   service::OriginFromJson(checkpoint.origin_json));
+  std::visit(OriginToProto{proto->mutable_origin()}, origin);
+  return absl::OkStatus();
+}
+
+absl::Status AddFullView(const store::Checkpoint& checkpoint,
+                         const Manifest& manifest, v1::Checkpoint* proto) {
+  if (!checkpoint.report_json.empty()) {
+    ASSIGN_OR_RETURN(const MatchReport report,
+                     MatchReportFromJson(checkpoint.report_json));
+    ToProto(report, proto->mutable_report());
+  }
+  if (!manifest.metadata_json.empty()) {
+    const auto parsed = google::protobuf::util::JsonStringToMessage(
+        manifest.metadata_json, proto->mutable_metadata());
+    if (!parsed.ok()) {
+      return absl::DataLossError(
+          absl::StrCat("the metadata of ", checkpoint.name.ToString(),
+                       " cannot be read: ", parsed.ToString()));
+    }
+  }
+  return absl::OkStatus();
+}
+
+void ToProto(const MatchReport& report, v1::MatchReport* proto) {
+  proto->set_architecture(ArchitectureResource(report.architecture));
+  proto->set_summary(report.summary);
+  ToProto(report.missing_keys, proto->mutable_missing_keys());
+  ToProto(report.unexpected_keys, proto->mutable_unexpected_keys());
+  for (const ShapeMismatch& mismatch : report.mismatched_keys) {
+    v1::MismatchedKey* key = proto->add_mismatched_keys();
+    key->set_key(mismatch.key);
+    key->set_source_key(mismatch.source_key);
+    ToProto(mismatch.source_shape, key->mutable_source_shape());
+    ToProto(mismatch.target_shape, key->mutable_target_shape());
+  }
+  ToProto(report.coverage, proto->mutable_coverage());
+  for (const TargetReport& entry : report.entries) {
+    ToProto(entry, proto->add_entries());
+  }
+  for (const SourceReport& entry : report.source_entries) {
+    v1::SourceEntry* source = proto->add_source_entries();
+    source->set_source(entry.source);
+    source->set_key(entry.key);
+    source->set_outcome(ToProto(entry.outcome));
+    source->set_dtype(std::string(DTypeName(entry.spec.dtype())));
+    ToProto(entry.spec.shape(), source->mutable_shape());
+  }
+  for (const RuleUse& use : report.rules) {
+    v1::RuleUse* rule = proto->add_rules();
+    rule->set_rule(use.rule);
+    rule->set_keys(use.keys);
+  }
+  ToProto(report.subtrees, proto->mutable_subtrees());
+  ToProto(report.notes, proto->mutable_notes());
+}
+
+void ToProto(const ManifestEntry& entry, v1::ManifestEntry* proto) {
+  proto->set_key(entry.key);
+  proto->set_dtype(std::string(DTypeName(entry.spec.dtype())));
+  ToProto(entry.spec.shape(), proto->mutable_shape());
+  proto->set_digest(entry.digest.ToHex());
+  // 0 says that nothing is shared, so the numbers begin at 1.
+  if (entry.view.has_value()) {
+    proto->set_shared_storage(entry.view->storage + 1);
+  }
+}
+
+void ToProto(const store::Alias& alias, v1::Alias* proto) {
+  proto->set_name(alias.name.ToString());
+  proto->set_checkpoint(alias.checkpoint.ToString());
+  ToProto(alias.update_time, proto->mutable_update_time());
+}
+
+void ToProto(const Architecture& architecture, v1::Architecture* proto) {
+  proto->set_name(ArchitectureResource(architecture.name));
+  for (const ArchitectureEntry& entry : architecture.entries) {
+    v1::ArchitectureEntry* out = proto->add_entries();
+    out->set_key(entry.key);
+    ToProto(entry.spec.shape(), out->mutable_shape());
+    out->set_dtype(std::string(DTypeName(entry.spec.dtype())));
+    out->set_buffer(entry.kind == EntryKind::kBuffer);
+    std::visit(InitializerToProto{out->mutable_initializer()},
+               entry.initializer);
+  }
+  for (const ModuleVersion& module : architecture.modules) {
+    v1::Module* out = proto->add_modules();
+    out->set_path(module.path);
+    out->set_version(module.version);
+  }
+}
+
+void ToProto(const Architecture& architecture, v1::ArchitectureSummary* proto) {
+  proto->set_name(ArchitectureResource(architecture.name));
+  proto->set_entry_count(static_cast<int64_t>(architecture.entries.size()));
+  int64_t parameters = 0;
+  int64_t bytes = 0;
+  for (const ArchitectureEntry& entry : architecture.entries) {
+    parameters += entry.spec.num_elements();
+    bytes += entry.spec.num_bytes();
+  }
+  proto->set_parameter_count(parameters);
+  proto->set_size_bytes(bytes);
+}
+
+}  // namespace warmstart::rpc

@@ -1,0 +1,34 @@
+// From what the service answers to the messages of responses.
+
+#ifndef WARMSTART_SERVER_RPC_RESPONSE_TRANSLATION_H_
+#define WARMSTART_SERVER_RPC_RESPONSE_TRANSLATION_H_
+
+#include "absl/status/status.h"
+#include "server/model/architecture.h"
+#include "server/model/manifest.h"
+#include "server/model/report.h"
+#include "server/store/store.h"
+#include "warmstart/v1/architectures.pb.h"
+#include "warmstart/v1/checkpoints.pb.h"
+#include "warmstart/v1/report.pb.h"
+
+namespace warmstart::rpc {
+
+// DATA_LOSS when what the catalog keeps of a checkpoint cannot be read. The
+// report and metadata are left out: that is the BASIC view.
+absl::Status ToProto(const store::Checkpoint& checkpoint,
+                     v1::Checkpoint* proto);
+// Adds what the FULL view has more.
+absl::Status AddFullView(const store::Checkpoint& checkpoint,
+                         const Manifest& manifest, v1::Checkpoint* proto);
+
+void ToProto(const MatchReport& report, v1::MatchReport* proto);
+void ToProto(const ManifestEntry& entry, v1::ManifestEntry* proto);
+void ToProto(const store::Alias& alias, v1::Alias* proto);
+// Without built_in and has_forward.
+void ToProto(const Architecture& architecture, v1::Architecture* proto);
+void ToProto(const Architecture& architecture, v1::ArchitectureSummary* proto);
+
+}  // namespace warmstart::rpc
+
+#endif  // WARMSTART_SERVER_RPC_RESPONSE_TRANSLATION_H_

@@ -1,0 +1,79 @@
+#include "server/rpc/server.h"
+
+#include <grpcpp/ext/proto_server_reflection_plugin.h>
+#include <grpcpp/grpcpp.h>
+
+#include <chrono>
+#include <utility>
+
+#include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
+#include "server/rpc/architectures_service.h"
+#include "server/rpc/checkpoints_service.h"
+#include "server/rpc/model_initializer_service.h"
+
+namespace warmstart::rpc {
+namespace {
+
+// The largest request is the schema of an architecture; chunks of files are a
+// tenth of this.
+constexpr int kMaxRequestBytes = 80 * 1024 * 1024;
+
+class GrpcServer final : public RpcServer {
+ public:
+  explicit GrpcServer(const service::Context& context)
+      : model_initializer_(context),
+        checkpoints_(context),
+        architectures_(context) {}
+
+  absl::Status Listen(const std::string& address) {
+    grpc::ServerBuilder builder;
+    builder.AddListeningPort(address, grpc::InsecureServerCredentials(),
+                             &port_);
+    // Two servers that share a port by mistake would each get half the calls.
+    builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
+    builder.SetMaxSendMessageSize(-1);
+    builder.RegisterService(&model_initializer_);
+    builder.RegisterService(&checkpoints_);
+    builder.RegisterService(&architectures_);
+    server_ = builder.BuildAndStart();
+    if (server_ == nullptr || port_ == 0) {
+      return absl::UnavailableError(absl::StrCat(
+          "cannot listen on '", address,
+          "'; is the port taken, or the host not this machine's?"));
+    }
+    return absl::OkStatus();
+  }
+
+  int port() const override { return port_; }
+
+  void Shutdown(absl::Duration grace) override {
+    server_->GetHealthCheckService()->Shutdown();
+    server_->Shutdown(std::chrono::system_clock::now() +
+                      absl::ToChronoMilliseconds(grace));
+    server_->Wait();
+  }
+
+ private:
+  ModelInitializerService model_initializer_;
+  CheckpointsService checkpoints_;
+  ArchitecturesService architectures_;
+  int port_ = 0;
+  std::unique_ptr<grpc::Server> server_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
+    const service::Context& context, const std::string& address) {
+  grpc::EnableDefaultHealthCheckService(true);
+  grpc::reflection::InitProtoReflectionServerBuilderPlugin();
+  auto server = std::make_unique<GrpcServer>(context);
+  if (absl::Status status = server->Listen(address); !status.ok()) {
+    return status;
+  }
+  return server;
+}
+
+}  // namespace warmstart::rpc
