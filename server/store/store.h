@@ -69,8 +69,8 @@ struct NewCheckpoint {
   Labels labels;
   std::string report_json;
   std::string origin_json;
-  std::optional<AliasName>
-      alias;  // set to the new checkpoint in the same commit
+  // Set to the new checkpoint in the same commit.
+  std::optional<AliasName> alias;
   // "" where the client gave none. Retries with the same id get the checkpoint
   // of the first; `request_fingerprint` tells a retry from a mistake.
   std::string request_id;
