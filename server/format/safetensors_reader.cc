@@ -13,6 +13,7 @@
 #include "nlohmann/json.hpp"
 #include "server/base/status_macros.h"
 #include "server/format/key_check.h"
+#include "server/format/little_endian.h"
 #include "server/format/safetensors_dtype.h"
 #include "server/format/strict_json.h"
 #include "server/model/utf8.h"
@@ -194,10 +195,7 @@ absl::StatusOr<absl::string_view> ReadHeader(absl::string_view bytes) {
         absl::StrCat("the file ends at byte ", bytes.size(),
                      ", inside the header's length"));
   }
-  uint64_t length = 0;
-  for (int i = kLengthBytes - 1; i >= 0; --i) {
-    length = length << 8 | static_cast<uint8_t>(bytes[i]);
-  }
+  const uint64_t length = LoadLittleEndian<uint64_t>(bytes.data());
   if (length > kMaxSafetensorsHeaderBytes) {
     return absl::InvalidArgumentError(
         absl::StrCat("the header claims ", length, " bytes; at most ",

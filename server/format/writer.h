@@ -43,9 +43,11 @@ using Crc32Of = absl::FunctionRef<absl::StatusOr<uint32_t>(const Digest&)>;
 absl::StatusOr<FileLayout> LayoutTorchFile(const Manifest& manifest,
                                            Crc32Of crc32_of);
 
-// A .safetensors file. Entries stand in the manifest's order in the header; the
-// format cannot share storages, so each entry's values are written.
-// FAILED_PRECONDITION, naming the key, for a dtype that safetensors lacks.
+// A .safetensors file. Entries stand in the manifest's order, but those of
+// wider element types first, so that each tensor is aligned in a file that may
+// have no gaps; the format cannot share storages, so each entry's values are
+// written. FAILED_PRECONDITION, naming the key, for a dtype that safetensors
+// lacks.
 absl::StatusOr<FileLayout> LayoutSafetensorsFile(const Manifest& manifest);
 
 }  // namespace warmstart::format
