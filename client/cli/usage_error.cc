@@ -1,0 +1,22 @@
+#include "client/cli/usage_error.h"
+
+#include "absl/strings/cord.h"
+
+namespace warmstart::client {
+namespace {
+
+constexpr absl::string_view kMark = "warmstart/usage";
+
+}  // namespace
+
+absl::Status UsageError(absl::string_view message) {
+  absl::Status status = absl::InvalidArgumentError(message);
+  status.SetPayload(kMark, absl::Cord());
+  return status;
+}
+
+bool IsUsageError(const absl::Status& status) {
+  return status.GetPayload(kMark).has_value();
+}
+
+}  // namespace warmstart::client
