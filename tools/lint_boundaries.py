@@ -39,7 +39,10 @@ ROOMS = {
     "server/store": room(*_VOCABULARY, libraries=("SQLite",)),
     "server/torch": room(*_VOCABULARY, libraries=("LibTorch",)),
     "server/service": room(*_VOCABULARY, *_PARTS),
-    "server/rpc": room(*_VOCABULARY, "server/service", libraries=("gRPC",)),
+    # Records of the store are what the service hands out.
+    "server/rpc": room(
+        *_VOCABULARY, "server/service", "server/store", libraries=("gRPC",)
+    ),
     # main.cc wires everything.
     "server": room(
         *_VOCABULARY, *_PARTS, "server/service", "server/rpc", libraries=("gRPC",)
