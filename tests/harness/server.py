@@ -8,6 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
+import grpc
 import warmstart
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -116,6 +117,10 @@ class Server:
         """Where it listens, "127.0.0.1:port"."""
         return f"127.0.0.1:{int(self._port_file.read_text())}"
 
+    def channel(self) -> grpc.Channel:
+        """A new channel to it, for requests that no client would send."""
+        return grpc.insecure_channel(self.address)
+
     def client(self, **options: object) -> warmstart.Client:
         """A new client of it."""
         return warmstart.Client(self.address, **options)
@@ -127,6 +132,13 @@ class Server:
     def staged(self) -> list[str]:
         """What lies in staging/, where nothing may be left by a request."""
         return sorted(path.name for path in (self.data_dir / "staging").iterdir())
+
+    def stored(self) -> tuple:
+        """All that it keeps: what a request that failed must leave as it was."""
+        with self.client() as client:
+            checkpoints = [checkpoint.name for checkpoint in client.list()]
+            aliases = [(alias.name, alias.checkpoint) for alias in client.aliases()]
+        return checkpoints, aliases, self.packs(), self.staged()
 
     def packs(self) -> dict[str, int]:
         """The sizes of the packs."""

@@ -4,37 +4,9 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F  # noqa: N812  as everybody calls it
 import warmstart
+from harness.nets import NetA, NetB
 from harness.tensors import assert_same_state
-from torch import nn
-
-
-class NetA(nn.Module):
-    """The recipe's first network."""
-
-    def __init__(self):
-        super().__init__()
-        self.conv1 = nn.Conv2d(3, 6, 5)
-        self.pool = nn.MaxPool2d(2, 2)
-        self.conv2 = nn.Conv2d(6, 16, 5)
-        self.fc1 = nn.Linear(16 * 5 * 5, 120)
-        self.fc2 = nn.Linear(120, 84)
-        self.fc3 = nn.Linear(84, 10)
-
-    def forward(self, x):
-        """Classifies images."""
-        x = self.pool(F.relu(self.conv1(x)))
-        x = self.pool(F.relu(self.conv2(x)))
-        x = x.view(-1, 16 * 5 * 5)
-        x = F.relu(self.fc1(x))
-        x = F.relu(self.fc2(x))
-        return self.fc3(x)
-
-
-class NetB(NetA):
-    """The recipe's second network, of the same layers."""
-
 
 NETS = pytest.mark.parametrize("net", [NetA, NetB])
 

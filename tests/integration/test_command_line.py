@@ -1,0 +1,160 @@
+"""What scripts can rely on: exit codes, and where output goes."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+import torch
+from harness.cli import DONE, FAILED, NOT_MET, USAGE, CommandLine
+from harness.nets import NetA
+
+
+@pytest.fixture
+def partial(cli, tmp_path):
+    """The handle of a NetA without its last layer."""
+    state = NetA().state_dict()
+    del state["fc3.weight"], state["fc3.bias"]
+    torch.save(state, tmp_path / "partial.pt")
+    return cli.handle("save", tmp_path / "partial.pt")
+
+
+def test_quiet_prints_the_handle_alone(cli):
+    out = cli.done("save", "--architecture", "NetA", "--quiet").out
+    assert out.startswith("checkpoints/")
+    assert out.count("\n") == 1
+
+
+def test_a_request_that_fails_ends_with_1(cli):
+    ran = cli.run("show", "checkpoints/none")
+    assert ran.code == FAILED
+    assert ran.out == ""
+    assert "checkpoints/none" in ran.err
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        [],
+        ["no-such-command"],
+        ["save"],
+        ["warm-start", "NetB"],
+        ["warm-start", "NetB", "--from", "a", "--rename", "no-equals-sign"],
+        ["warm-start", "NetB", "--from", "a", "--on-shape-mismatch", "pad"],
+        ["warm-start", "NetB", "--from", "a", "--seed", "-1"],
+        ["warm-start", "NetB", "--from", "a", "--min-coverage", "1.5"],
+        ["list", "--no-such-flag"],
+        ["download", "checkpoints/a"],
+    ],
+)
+def test_a_command_that_makes_no_sense_ends_with_2(cli, arguments):
+    ran = cli.run(*arguments)
+    assert ran.code == USAGE
+    assert ran.out == ""
+    assert ran.err
+
+
+@pytest.mark.parametrize(
+    "demand",
+    [["--strict"], ["--min-coverage", "0.999"]],
+    ids=["strict", "coverage"],
+)
+def test_a_demand_that_is_not_met_ends_with_3(server, cli, partial, demand):
+    before = server.stored()
+    ran = cli.run("warm-start", "NetB", "--from", partial, *demand)
+    assert ran.code == NOT_MET
+    assert "fc3.weight" in ran.out
+    assert server.stored() == before
+
+
+def test_strict_prints_the_words_of_pytorch(cli, partial):
+    ran = cli.run("warm-start", "NetB", "--from", partial, "--strict")
+    assert "Error(s) in loading state_dict for NetB:" in ran.err
+    assert 'Missing key(s) in state_dict: "fc3.weight", "fc3.bias". ' in ran.err
+
+
+def test_json_prints_errors_as_json_too(cli, partial):
+    ran = cli.run("warm-start", "NetB", "--from", partial, "--strict", "--json")
+    assert ran.code == NOT_MET
+    error = json.loads(ran.err)
+    assert error["code"] == "FAILED_PRECONDITION"
+    assert error["reason"] == "STRICT_NOT_MET"
+    assert error["report"]["missing_keys"] == ["fc3.weight", "fc3.bias"]
+
+
+def test_a_dry_run_stores_nothing(server, cli, partial):
+    before = server.stored()
+    ran = cli.done("warm-start", "NetB", "--from", partial, "--dry-run", "--json")
+    assert "checkpoint" not in ran.json() or ran.json()["checkpoint"] is None
+    assert ran.json()["report"]["missing_keys"] == ["fc3.weight", "fc3.bias"]
+    assert server.stored() == before
+
+
+def test_labels_and_aliases_can_be_listed_and_taken_away(cli):
+    handle = cli.handle(
+        *("save", "--architecture", "NetA", "--label", "team=vision"),
+        *("--alias", "demo/net-a"),
+    )
+    other = cli.handle("save", "--architecture", "NetB")
+    by_label = cli.done("list", "--label", "team=vision", "--quiet").out
+    by_alias = cli.done("list", "--alias", "demo/*", "--quiet").out
+    assert by_label == by_alias == f"{handle}\n"
+    assert cli.done("list", "--quiet").out == f"{other}\n{handle}\n"
+
+    cli.done("alias", "set", "demo/net-a", other)
+    [alias] = cli.done("alias", "list", "--json").json()["aliases"]
+    assert (alias["name"], alias["checkpoint"]) == ("aliases/demo/net-a", other)
+    assert cli.run("delete", other).code == FAILED
+    cli.done("alias", "delete", "demo/net-a")
+    cli.done("delete", other)
+    assert cli.done("list", "--quiet").out == f"{handle}\n"
+
+
+def test_architectures_are_registered_from_a_file(cli, tmp_path):
+    schema = {
+        "name": "Head",
+        "entries": [
+            {
+                "key": "fc.weight",
+                "shape": [10, 768],
+                "initializer": {"kaiming_uniform": {}},
+            },
+            {"key": "fc.bias", "shape": [10]},
+        ],
+    }
+    (tmp_path / "head.json").write_text(json.dumps(schema))
+    for _ in range(2):  # the same again is no error
+        cli.done("architectures", "register", tmp_path / "head.json")
+    listed = cli.done("architectures", "list", "--json").json()["architectures"]
+    assert [a["name"] for a in listed] == [
+        "architectures/NetA",
+        "architectures/NetB",
+        "architectures/Head",
+    ]
+    shown = cli.done("architectures", "show", "Head", "--json").out
+    # What is shown can be registered elsewhere.
+    again = json.loads(shown) | {"name": "Head2"}
+    cli.done("architectures", "register", "-", stdin=json.dumps(again))
+    handle = cli.handle("save", "--architecture", "Head2", "--seed", 1)
+    manifest = cli.done("show", handle, "--tensors", "--json").json()["entries"]
+    assert [entry["key"] for entry in manifest] == ["fc.weight", "fc.bias"]
+
+
+def test_another_schema_under_a_taken_name_is_refused(cli):
+    for shape, code in [([1], DONE), ([2], FAILED)]:
+        schema = {"name": "Net", "entries": [{"key": "a", "shape": shape}]}
+        ran = cli.run("architectures", "register", "-", stdin=json.dumps(schema))
+        assert ran.code == code
+
+
+def test_no_server_is_an_error_that_names_it(server):
+    cli = CommandLine(server)
+    address = server.address
+    server.stop()
+    ran = cli.run("list")
+    assert ran.code == FAILED
+    assert address in ran.err
+
+
+def test_the_tool_tells_whether_the_server_serves(cli):
+    assert cli.done("health").out == "SERVING\n"

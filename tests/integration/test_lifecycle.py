@@ -1,0 +1,207 @@
+"""Starting, stopping and being stopped."""
+
+from __future__ import annotations
+
+import subprocess
+import threading
+import time
+
+import grpc
+import pytest
+import torch
+import warmstart
+from grpc_health.v1 import health_pb2, health_pb2_grpc
+from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
+    ProtoReflectionDescriptorDatabase,
+)
+from harness.server import Server, binary
+from harness.tensors import assert_same_state
+from warmstart.v1 import model_initializer_pb2, model_initializer_pb2_grpc
+
+SERVICES = [
+    "warmstart.v1.ModelInitializer",
+    "warmstart.v1.Checkpoints",
+    "warmstart.v1.Architectures",
+]
+
+
+def state(seed: int) -> dict[str, torch.Tensor]:
+    generator = torch.Generator().manual_seed(seed)
+    return {f"layer{i}": torch.randn(50, 50, generator=generator) for i in range(3)}
+
+
+class StalledUpload:
+    """An upload that began, sent some bytes, and waits for `finish`."""
+
+    def __init__(self, server: Server, alias: str = "") -> None:
+        """Sends the first bytes."""
+        self._channel = server.channel()
+        self._sent, self._finish = threading.Event(), threading.Event()
+        stub = model_initializer_pb2_grpc.ModelInitializerStub(self._channel)
+        self.call = stub.SaveModel.future(self._messages(alias))
+        assert self._sent.wait(10)
+        # The server has what was sent once a file is there for it.
+        deadline = time.monotonic() + 10
+        while not server.staged() and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert server.staged()
+
+    def end(self) -> None:
+        """Lets the call go."""
+        self._finish.set()
+        self._channel.close()
+
+    def _messages(self, alias: str):
+        request = model_initializer_pb2.SaveModelRequest
+        yield request(header={"alias": alias})
+        yield request(file={"name": "a.pt"})
+        yield request(chunk=b"x" * 100_000)
+        self._sent.set()
+        self._finish.wait(60)
+
+
+def test_a_restart_finds_everything(server):
+    with server.client() as client:
+        saved = client.save(state(1), labels={"a": "b"}, alias="one").checkpoint
+        client.register_architecture(warmstart.architecture_of("Net", state(1)))
+        started = client.warm_start("Net", saved.name)
+        before = list(client.list())
+    assert server.stop() == 0
+    server.start()
+    with server.client() as client:
+        assert list(client.list()) == before
+        assert client.get("aliases/one").name == saved.name
+        assert_same_state(client.state_dict(started.checkpoint.name), state(1))
+        report = client.get(started.checkpoint.name, full=True).report
+        assert report == started.report
+        assert client.warm_start("Net", "aliases/one").report.summary.startswith("<All")
+
+
+def test_a_killed_server_keeps_what_it_answered(server):
+    with server.client() as client:
+        saved = client.save(state(1)).checkpoint
+        upload = StalledUpload(server)
+        server.kill()
+        upload.end()
+    server.start()
+    assert server.staged() == []
+    with server.client() as client:
+        assert [checkpoint.name for checkpoint in client.list()] == [saved.name]
+        assert_same_state(client.state_dict(saved.name), state(1))
+
+
+def test_sigterm_ends_an_idle_server_cleanly(server):
+    assert server.stop() == 0
+
+
+def test_sigterm_ends_a_server_with_an_idle_connection(server):
+    with server.client() as client:
+        list(client.list())
+        assert server.stop() == 0
+
+
+def test_sigterm_during_an_upload_leaves_nothing(server):
+    with server.client() as client:
+        saved = client.save(state(1)).checkpoint
+    upload = StalledUpload(server, alias="late")
+    try:
+        assert server.stop() == 0
+        assert upload.call.code() in (
+            grpc.StatusCode.UNAVAILABLE,
+            grpc.StatusCode.CANCELLED,
+        )
+    finally:
+        upload.end()
+    server.start()
+    names, aliases, _, staged = server.stored()
+    assert (names, aliases, staged) == ([saved.name], [], [])
+
+
+def test_an_upload_that_the_client_gives_up_leaves_nothing(server):
+    upload = StalledUpload(server, alias="late")
+    before = server.packs()
+    upload.call.cancel()
+    upload.end()
+    deadline = time.monotonic() + 10
+    while server.staged() and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert server.stored() == ([], [], before, [])
+
+
+def test_two_servers_on_one_store_are_refused(server, tmp_path):
+    second = subprocess.run(
+        [
+            binary("warmstart-server"),
+            "--listen=127.0.0.1:0",
+            f"--data-dir={server.data_dir}",
+            f"--port-file={tmp_path / 'second.port'}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode != 0
+    assert str(server.data_dir) in second.stderr
+    assert not (tmp_path / "second.port").exists()
+    with server.client() as client:  # the first is none the worse
+        client.save(state(1))
+
+
+def test_a_port_that_is_taken_is_an_error_that_names_it(server, tmp_path):
+    second = subprocess.run(
+        [
+            binary("warmstart-server"),
+            f"--listen={server.address}",
+            f"--data-dir={tmp_path / 'other'}",
+        ],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert second.returncode != 0
+    assert server.address in second.stderr
+
+
+@pytest.mark.parametrize(
+    "flags", [["--no-such-flag"], ["--listen"], ["--device=tpu"], ["stray"]]
+)
+def test_flags_that_make_no_sense_are_refused(tmp_path, flags):
+    ran = subprocess.run(
+        [binary("warmstart-server"), f"--data-dir={tmp_path / 'data'}", *flags],
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+    assert ran.returncode != 0
+    assert ran.stderr
+
+
+def test_the_startup_line_names_the_address(server):
+    assert server.address in server.log()
+
+
+@pytest.mark.parametrize("service", ["", *SERVICES])
+def test_health_is_answered_for_every_service(server, service):
+    with server.channel() as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        answer = stub.Check(health_pb2.HealthCheckRequest(service=service))
+    assert answer.status == health_pb2.HealthCheckResponse.SERVING
+
+
+def test_health_of_another_service_is_not_found(server):
+    with server.channel() as channel:
+        stub = health_pb2_grpc.HealthStub(channel)
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.Check(health_pb2.HealthCheckRequest(service="no.such"))
+    assert caught.value.code() == grpc.StatusCode.NOT_FOUND
+
+
+def test_reflection_describes_every_service(server):
+    with server.channel() as channel:
+        database = ProtoReflectionDescriptorDatabase(channel)
+        assert set(SERVICES) <= set(database.get_services())
+        file = database.FindFileContainingSymbol("warmstart.v1.WarmStartRequest")
+    assert file.name == "warmstart/v1/model_initializer.proto"
