@@ -77,11 +77,10 @@ std::string InitializerProblem(const Initializer& initializer,
 
 absl::Status CheckEntry(const ArchitectureEntry& entry, size_t index) {
   const auto refuse = [&](absl::string_view problem) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("entries[", index, "]",
-                     IsUtf8(entry.key) ? absl::StrCat(" '", entry.key, "'")
-                                       : std::string(),
-                     ": ", problem));
+    return absl::InvalidArgumentError(absl::StrCat(
+        "entries[", index, "]",
+        IsUtf8(entry.key) ? absl::StrCat(" '", entry.key, "'") : std::string(),
+        ": ", problem));
   };
   if (entry.key.empty()) return refuse("the key is empty");
   if (!IsUtf8(entry.key)) return refuse("the key is not UTF-8");
@@ -120,9 +119,8 @@ absl::Status ValidateArchitecture(const Architecture& architecture) {
     const ArchitectureEntry& entry = architecture.entries[i];
     RETURN_IF_ERROR(CheckEntry(entry, i));
     if (!keys.insert(entry.key).second) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("entries[", i, "]: key '", entry.key,
-                       "' is there twice"));
+      return absl::InvalidArgumentError(absl::StrCat(
+          "entries[", i, "]: key '", entry.key, "' is there twice"));
     }
     if (__builtin_add_overflow(total_bytes, entry.spec.num_bytes(),
                                &total_bytes)) {
@@ -138,8 +136,8 @@ absl::Status ValidateArchitecture(const Architecture& architecture) {
           absl::StrCat("modules[", i, "]: the path is not UTF-8"));
     }
     if (!paths.insert(path).second) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "modules[", i, "]: path '", path, "' is there twice"));
+      return absl::InvalidArgumentError(
+          absl::StrCat("modules[", i, "]: path '", path, "' is there twice"));
     }
   }
   return absl::OkStatus();

@@ -44,8 +44,9 @@ struct KaimingUniformInit {
   friend bool operator==(const KaimingUniformInit&,
                          const KaimingUniformInit&) = default;
 };
-// What torch.nn.Linear and Conv do for their biases: uniform in +-1/sqrt(fan_in)
-// of the weight that the bias belongs to; zeros where fan_in is 0.
+// What torch.nn.Linear and Conv do for their biases: uniform in
+// +-1/sqrt(fan_in) of the weight that the bias belongs to; zeros where fan_in
+// is 0.
 struct FanInUniformInit {
   int64_t fan_in = 0;
   friend bool operator==(const FanInUniformInit&,

@@ -10,8 +10,7 @@ struct ToString {
     return absl::StrCat("--rename ", rule.from, "=", rule.to);
   }
   std::string operator()(const RegexRule& rule) const {
-    return absl::StrCat("--rename-regex ", rule.pattern, "=",
-                        rule.replacement);
+    return absl::StrCat("--rename-regex ", rule.pattern, "=", rule.replacement);
   }
   std::string operator()(const StripPrefixRule& rule) const {
     return absl::StrCat("--strip-prefix ", rule.prefix);

@@ -17,9 +17,9 @@ namespace warmstart {
 // Where a tensor lies in a storage that it shares with other tensors, as
 // torch.Tensor's untyped_storage(), storage_offset() and stride() tell it.
 struct StorageView {
-  int32_t storage = 0;             // index into Manifest::storages
-  int64_t offset = 0;              // elements
-  std::vector<int64_t> strides;    // elements, one for each dimension
+  int32_t storage = 0;           // index into Manifest::storages
+  int64_t offset = 0;            // elements
+  std::vector<int64_t> strides;  // elements, one for each dimension
 
   friend bool operator==(const StorageView&, const StorageView&) = default;
 };

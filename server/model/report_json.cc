@@ -14,8 +14,9 @@ using json_codec::SpecFromJson;
 using json_codec::SpecToJson;
 
 constexpr TargetOutcome kTargetOutcomes[] = {
-    TargetOutcome::kMatched, TargetOutcome::kRenamed, TargetOutcome::kAdapted,
-    TargetOutcome::kCast,    TargetOutcome::kKept,    TargetOutcome::kInitialized};
+    TargetOutcome::kMatched, TargetOutcome::kRenamed,
+    TargetOutcome::kAdapted, TargetOutcome::kCast,
+    TargetOutcome::kKept,    TargetOutcome::kInitialized};
 constexpr SourceOutcome kSourceOutcomes[] = {
     SourceOutcome::kUsed, SourceOutcome::kUnexpected, SourceOutcome::kExcluded,
     SourceOutcome::kShadowed, SourceOutcome::kMismatched};
@@ -79,10 +80,9 @@ Json ToJson(const SourceReport& entry) {
 }
 
 SourceReport SourceReportFromJson(const Json& json) {
-  return SourceReport{json.at("source").get<int32_t>(),
-                      json.at("key").get<std::string>(),
-                      SourceOutcomeFromJson(json.at("outcome")),
-                      SpecFromJson(json)};
+  return SourceReport{
+      json.at("source").get<int32_t>(), json.at("key").get<std::string>(),
+      SourceOutcomeFromJson(json.at("outcome")), SpecFromJson(json)};
 }
 
 Json ToJson(const ShapeMismatch& mismatch) {
@@ -139,8 +139,7 @@ MatchReport Decode(const Json& json) {
   MatchReport report;
   report.architecture = json.at("architecture").get<std::string>();
   report.summary = json.at("summary").get<std::string>();
-  report.missing_keys =
-      json.at("missing_keys").get<std::vector<std::string>>();
+  report.missing_keys = json.at("missing_keys").get<std::vector<std::string>>();
   report.unexpected_keys =
       json.at("unexpected_keys").get<std::vector<std::string>>();
   report.mismatched_keys =

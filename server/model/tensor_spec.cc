@@ -17,9 +17,9 @@ std::string Join(absl::Span<const int64_t> sizes) {
 
 absl::StatusOr<Shape> Shape::Create(std::vector<int64_t> sizes) {
   if (sizes.size() > kMaxRank) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("shape has ", sizes.size(), " dimensions; at most ",
-                     kMaxRank, " are allowed"));
+    return absl::InvalidArgumentError(absl::StrCat("shape has ", sizes.size(),
+                                                   " dimensions; at most ",
+                                                   kMaxRank, " are allowed"));
   }
   // A zero anywhere makes the product zero, but the other sizes must not
   // overflow on the way either: strides are computed from them.
