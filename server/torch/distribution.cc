@@ -85,7 +85,13 @@ void Draw(const Distribution& distribution, at::Generator& generator,
           at::Tensor& tensor) {
   switch (distribution.kind) {
     case Distribution::Kind::kConstant:
-      tensor.fill_(distribution.a);
+      // torch.nn.init.zeros_ makes zeros of float8_e8m0fnu too, which has none
+      // and which fill_ refuses.
+      if (distribution.a == 0 && !std::signbit(distribution.a)) {
+        tensor.zero_();
+      } else {
+        tensor.fill_(distribution.a);
+      }
       return;
     case Distribution::Kind::kNormal:
       tensor.normal_(distribution.a, distribution.b, generator);

@@ -5,6 +5,7 @@
 #include <algorithm>
 #include <exception>
 #include <new>
+#include <stdexcept>
 #include <string>
 
 #include "absl/strings/match.h"
@@ -54,6 +55,10 @@ absl::Status StatusOfCurrentException() {
                         FirstLine(error.what_without_backtrace()));
   } catch (const std::bad_alloc&) {
     return absl::ResourceExhaustedError("out of memory");
+  } catch (const std::runtime_error& error) {
+    // What c10 throws, alone among the libraries, for a value that a type
+    // cannot hold.
+    return absl::InvalidArgumentError(FirstLine(error.what()));
   } catch (const std::exception& error) {
     return absl::InternalError(FirstLine(error.what()));
   } catch (...) {

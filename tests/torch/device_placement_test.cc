@@ -1,0 +1,123 @@
+#include <string>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/torch/edge.h"
+#include "server/torch/partial_load.h"
+#include "server/torch/placement.h"
+#include "server/torch/tensor_bridge.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/torch/expectations.h"
+#include "tests/torch/tensors.h"
+
+namespace warmstart::backend {
+namespace {
+
+using ::warmstart::testing::IsOk;
+
+// The way over a device is taken with the CPU for a device too: there its
+// results are known.
+class DevicePlacementTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    SKIP_WITHOUT_DEVICE(GetParam());
+    device_ = ToAtDevice(ResolveDevice(GetParam()).value());
+  }
+
+  at::Device device_{at::kCPU};
+};
+
+INSTANTIATE_FOR_DEVICES(DevicePlacementTest);
+
+// Out of range, what a conversion gives is the device's choice; so these are
+// compared within the range of every type.
+TEST_P(DevicePlacementTest, CastsEqualTheHosts) {
+  const OwnedTensor source =
+      testing::Floats({2, 3}, {0.0F, 1.0F, 2.0F, 4.0F, 8.0F, 16.0F});
+  for (DType dtype : kAllDTypes) {
+    std::string on_host(source.spec.num_elements() * DTypeSize(dtype), '\0');
+    std::string on_device = on_host;
+    EXPECT_OK(GuardTorch([&] {
+      MakeHostPlacement()->Load(testing::View(source), dtype,
+                                absl::MakeSpan(on_host));
+      MakeDevicePlacement(device_)->Load(testing::View(source), dtype,
+                                         absl::MakeSpan(on_device));
+    }));
+    EXPECT_EQ(on_device, on_host) << DTypeName(dtype);
+  }
+}
+
+TEST_P(DevicePlacementTest, UnalignedSourcesAndOutputsAreNoTrouble) {
+  testing::OffsetBytes source(16, 1);
+  testing::OffsetBytes output(8, 1);
+  for (char& byte : source.span()) byte = 0;
+  source.span()[7] = 0x40;  // 2.0
+  EXPECT_OK(GuardTorch([&] {
+    MakeDevicePlacement(device_)->Load(
+        {testing::Spec(DType::kFloat64, {2}), source.view()}, DType::kFloat32,
+        output.span());
+  }));
+  EXPECT_THAT(testing::ToFloats(std::string(output.view())),
+              ::testing::ElementsAre(2, 0));
+}
+
+TEST_P(DevicePlacementTest, EveryInitializerAndDTypeIsDrawnThere) {
+  const Architecture schema = testing::SchemaFromExpectations();
+  std::vector<OwnedTensor> first;
+  std::vector<OwnedTensor> second;
+  for (std::vector<OwnedTensor>* state : {&first, &second}) {
+    std::vector<LoadEntry> loads;
+    for (const ArchitectureEntry& entry : schema.entries) {
+      state->push_back(testing::Blank(entry));
+    }
+    for (size_t i = 0; i < state->size(); ++i) {
+      loads.push_back(testing::Fresh(i, (*state)[i]));
+    }
+    ASSERT_THAT(RunPartialLoadAt(*MakeDevicePlacement(device_), schema,
+                                 RandomStreams::kOnePerKey, 7, loads),
+                IsOk());
+  }
+  for (size_t i = 0; i < first.size(); ++i) {
+    ASSERT_EQ(first[i].bytes, second[i].bytes) << schema.entries[i].key;
+  }
+}
+
+TEST_P(DevicePlacementTest, SkippingTakesWhatDrawingTakes) {
+  const TensorSpec spec = testing::Spec(DType::kFloat32, {70001});
+  const Distribution distribution{Distribution::Kind::kUniform, 0, 1};
+  std::string bytes(spec.num_bytes(), '\0');
+  std::string after_draw(spec.num_bytes(), '\0');
+  std::string after_skip(spec.num_bytes(), '\0');
+  ASSERT_OK(GuardTorch([&] {
+    const std::unique_ptr<Placement> placement = MakeDevicePlacement(device_);
+    at::Generator drawn = placement->NewGenerator(1);
+    at::Generator skipped = placement->NewGenerator(1);
+    placement->Initialize(distribution, spec, drawn, absl::MakeSpan(bytes));
+    placement->Skip(distribution, spec, skipped);
+    placement->Initialize(distribution, spec, drawn,
+                          absl::MakeSpan(after_draw));
+    placement->Initialize(distribution, spec, skipped,
+                          absl::MakeSpan(after_skip));
+  }));
+  EXPECT_NE(after_draw, bytes);
+  EXPECT_EQ(after_draw, after_skip);
+}
+
+TEST_P(DevicePlacementTest, EmptyTensorsAndScalarsPass) {
+  const OwnedTensor scalar = testing::Floats({}, {3});
+  const OwnedTensor empty = testing::Floats({2, 0}, {});
+  std::string scalar_output(2, '\0');
+  std::string empty_output;
+  EXPECT_OK(GuardTorch([&] {
+    const std::unique_ptr<Placement> placement = MakeDevicePlacement(device_);
+    placement->Load(testing::View(scalar), DType::kInt16,
+                    absl::MakeSpan(scalar_output));
+    placement->Load(testing::View(empty), DType::kInt16,
+                    absl::MakeSpan(empty_output));
+    placement->Load(testing::View(empty), DType::kFloat32, {});
+  }));
+  EXPECT_EQ(scalar_output, std::string("\x03\x00", 2));
+}
+
+}  // namespace
+}  // namespace warmstart::backend

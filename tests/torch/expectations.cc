@@ -1,0 +1,70 @@
+#include "tests/torch/expectations.h"
+
+#include <cstdint>
+#include <fstream>
+#include <vector>
+
+#include "absl/strings/escaping.h"
+
+namespace warmstart::backend::testing {
+namespace {
+
+KaimingUniformInit::Nonlinearity NonlinearityFromName(const std::string& name) {
+  using Nonlinearity = KaimingUniformInit::Nonlinearity;
+  if (name == "relu") return Nonlinearity::kRelu;
+  if (name == "linear") return Nonlinearity::kLinear;
+  if (name == "tanh") return Nonlinearity::kTanh;
+  return Nonlinearity::kLeakyRelu;
+}
+
+KaimingUniformInit KaimingFromJson(const nlohmann::json& json) {
+  return {.a = json["a"],
+          .mode = json["mode"] == "fan_in" ? KaimingUniformInit::Mode::kFanIn
+                                           : KaimingUniformInit::Mode::kFanOut,
+          .nonlinearity = NonlinearityFromName(json["nonlinearity"])};
+}
+
+}  // namespace
+
+const nlohmann::json& Expectations() {
+  static const nlohmann::json* const expectations = [] {
+    std::ifstream file(WARMSTART_TORCH_EXPECTATIONS);
+    return new nlohmann::json(nlohmann::json::parse(file));
+  }();
+  return *expectations;
+}
+
+TensorSpec SpecFromJson(const nlohmann::json& json) {
+  const DType dtype = ParseDType(json["dtype"].get<std::string>()).value();
+  return TensorSpec::Create(
+             dtype,
+             Shape::Create(json["shape"].get<std::vector<int64_t>>()).value())
+      .value();
+}
+
+OwnedTensor TensorFromJson(const nlohmann::json& json) {
+  return {SpecFromJson(json),
+          absl::HexStringToBytes(json["hex"].get<std::string>())};
+}
+
+Initializer InitializerFromJson(const nlohmann::json& json) {
+  const std::string kind = json["kind"];
+  if (kind == "constant") return ConstantInit{json["value"]};
+  if (kind == "normal") return NormalInit{json["mean"], json["std"]};
+  if (kind == "uniform") return UniformInit{json["low"], json["high"]};
+  if (kind == "fan_in_uniform") return FanInUniformInit{json["fan_in"]};
+  return KaimingFromJson(json);
+}
+
+Architecture SchemaFromExpectations() {
+  Architecture schema;
+  schema.name = "Everything";
+  for (const nlohmann::json& json : Expectations()["schemas"]["entries"]) {
+    schema.entries.push_back({json["key"], SpecFromJson(json),
+                              EntryKind::kParameter,
+                              InitializerFromJson(json["init"])});
+  }
+  return schema;
+}
+
+}  // namespace warmstart::backend::testing

@@ -1,0 +1,172 @@
+#include "server/torch/partial_load.h"
+
+#include <string>
+#include <vector>
+
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/torch/tensors.h"
+
+namespace warmstart::backend {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::ElementsAre;
+using ::testing::HasSubstr;
+using ::testing::StartsWith;
+using ::warmstart::testing::StatusIs;
+
+// What a schema of a weight, a scalar and an empty tensor makes of a load.
+class PartialLoadTest : public ::testing::TestWithParam<std::string> {
+ protected:
+  void SetUp() override {
+    SKIP_WITHOUT_DEVICE(GetParam());
+    device_ = ResolveDevice(GetParam()).value();
+    schema_.name = "Tiny";
+    AddEntry("weight", {2, 2}, ConstantInit{1});
+    AddEntry("scale", {}, ConstantInit{2});
+    AddEntry("nothing", {0, 3}, NormalInit{});
+  }
+
+  void AddEntry(std::string key, std::vector<int64_t> sizes, Initializer init) {
+    schema_.entries.push_back({std::move(key),
+                               testing::Spec(DType::kFloat32, std::move(sizes)),
+                               EntryKind::kParameter, init});
+  }
+
+  absl::Status Load(const std::vector<LoadEntry>& entries) {
+    return RunPartialLoad(schema_, RandomStreams::kOnePerKey, device_, 0,
+                          entries);
+  }
+
+  Device device_;
+  Architecture schema_;
+  OwnedTensor source_ = testing::Floats({2, 2}, {1, 2, 3, 4});
+  OwnedTensor output_ = testing::Floats({2, 2}, {0, 0, 0, 0});
+};
+
+INSTANTIATE_FOR_DEVICES(PartialLoadTest);
+
+TEST_P(PartialLoadTest, SourcesAreLoadedAndTheRestIsInitialized) {
+  OwnedTensor scale = testing::Floats({}, {0});
+  EXPECT_OK(Load({testing::Load(0, testing::View(source_), output_),
+                  testing::Fresh(1, scale)}));
+  EXPECT_EQ(output_.bytes, source_.bytes);
+  EXPECT_THAT(testing::ToFloats(scale.bytes), ElementsAre(2));
+}
+
+TEST_P(PartialLoadTest, SourcesAreCast) {
+  const OwnedTensor doubles{testing::Spec(DType::kInt8, {2, 2}),
+                            std::string("\x01\xff\x03\x00", 4)};
+  EXPECT_OK(Load({testing::Load(0, testing::View(doubles), output_)}));
+  EXPECT_THAT(testing::ToFloats(output_.bytes), ElementsAre(1, -1, 3, 0));
+}
+
+TEST_P(PartialLoadTest, TheSourcesDTypeCanBeKept) {
+  const OwnedTensor bytes{testing::Spec(DType::kUint8, {2, 2}), "abcd"};
+  OwnedTensor output{bytes.spec, "...."};
+  EXPECT_OK(Load({testing::Load(0, testing::View(bytes), output)}));
+  EXPECT_EQ(output.bytes, "abcd");
+}
+
+TEST_P(PartialLoadTest, WhatIsTheResultUnchangedNeedsNoOutput) {
+  EXPECT_OK(Load({{.entry = 0,
+                   .source = testing::View(source_),
+                   .dtype = DType::kFloat32}}));
+}
+
+TEST_P(PartialLoadTest, VectorsOfOneElementAreScalars) {
+  const OwnedTensor vector = testing::Floats({1}, {5});
+  OwnedTensor scale = testing::Floats({}, {0});
+  EXPECT_OK(Load({testing::Load(1, testing::View(vector), scale)}));
+  EXPECT_THAT(testing::ToFloats(scale.bytes), ElementsAre(5));
+}
+
+TEST_P(PartialLoadTest, EmptyTensorsNeedNeitherSourceNorOutput) {
+  OwnedTensor empty = testing::Floats({0, 3}, {});
+  EXPECT_OK(Load({{.entry = 2}}));
+  EXPECT_OK(Load({testing::Fresh(2, empty)}));
+  EXPECT_OK(Load({testing::Load(2, testing::View(empty), empty)}));
+}
+
+TEST_P(PartialLoadTest, NothingToLoadIsOk) { EXPECT_OK(Load({})); }
+
+TEST_P(PartialLoadTest, EntriesThatTheSchemaLacksAreRefused) {
+  for (int64_t entry : {int64_t{-1}, int64_t{3}, INT64_MAX}) {
+    LoadEntry load = testing::Fresh(0, output_);
+    load.entry = entry;
+    EXPECT_THAT(Load({load}), StatusIs(absl::StatusCode::kInvalidArgument,
+                                       HasSubstr("Tiny has no entry")));
+  }
+}
+
+TEST_P(PartialLoadTest, AnEntryIsLoadedOnce) {
+  const LoadEntry load = testing::Fresh(0, output_);
+  EXPECT_THAT(Load({load, load}), StatusIs(absl::StatusCode::kInvalidArgument,
+                                           "weight: loaded twice"));
+}
+
+TEST_P(PartialLoadTest, OtherShapesAreRefusedAndNotBroadcast) {
+  const OwnedTensor row = testing::Floats({2}, {1, 2});
+  const OwnedTensor flat = testing::Floats({4}, {1, 2, 3, 4});
+  for (const OwnedTensor& source : {row, flat}) {
+    EXPECT_THAT(Load({testing::Load(0, testing::View(source), output_)}),
+                StatusIs(absl::StatusCode::kInvalidArgument,
+                         AllOf(StartsWith("weight: "),
+                               HasSubstr("for one of shape [2, 2]"))));
+  }
+}
+
+TEST_P(PartialLoadTest, BytesThatDoNotFitTheirShapeAreRefused) {
+  HostTensor source = testing::View(source_);
+  source.bytes.remove_suffix(1);
+  EXPECT_THAT(Load({testing::Load(0, source, output_)}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "weight: the source has 15 bytes where float32 [2, 2] "
+                       "takes 16"));
+  LoadEntry load = testing::Fresh(0, output_);
+  load.output.remove_suffix(1);
+  EXPECT_THAT(Load({load}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "weight: an output of 15 bytes for float32 [2, 2], "
+                       "which takes 16"));
+}
+
+TEST_P(PartialLoadTest, CastsNeedAnOutput) {
+  EXPECT_THAT(Load({{.entry = 0,
+                     .source = testing::View(source_),
+                     .dtype = DType::kFloat16}}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "weight: no output for a cast from float32 to float16"));
+}
+
+TEST_P(PartialLoadTest, FreshValuesNeedAnOutputAndTheSchemasDType) {
+  EXPECT_THAT(Load({{.entry = 0}}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "weight: no output for fresh values"));
+  OwnedTensor halves{testing::Spec(DType::kFloat16, {2, 2}), "12345678"};
+  EXPECT_THAT(Load({testing::Fresh(0, halves)}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "weight: fresh values are float32, not float16"));
+}
+
+TEST_P(PartialLoadTest, WhatLibTorchRefusesNamesTheKey) {
+  AddEntry("fine", {2}, ConstantInit{0});
+  schema_.entries.push_back({"counts", testing::Spec(DType::kInt8, {2}),
+                             EntryKind::kBuffer, ConstantInit{300}});
+  OwnedTensor fine = testing::Floats({2}, {1, 1});
+  OwnedTensor counts{testing::Spec(DType::kInt8, {2}), ".."};
+  EXPECT_THAT(
+      Load({testing::Fresh(3, fine), testing::Fresh(4, counts)}),
+      StatusIs(absl::StatusCode::kInvalidArgument, StartsWith("counts: ")));
+}
+
+TEST(PartialLoadDeviceTest, ADeviceThatIsNotThereIsAFailedPrecondition) {
+  const Device device{Device::Kind::kCuda, CudaDeviceCount()};
+  EXPECT_THAT(RunPartialLoad({}, RandomStreams::kOnePerKey, device, 0, {}),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+}  // namespace
+}  // namespace warmstart::backend

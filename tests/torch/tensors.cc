@@ -1,0 +1,76 @@
+#include "tests/torch/tensors.h"
+
+#include <cstring>
+#include <utility>
+
+#include "server/base/status_macros.h"
+
+namespace warmstart::backend::testing {
+
+TensorSpec Spec(DType dtype, std::vector<int64_t> sizes) {
+  return TensorSpec::Create(dtype, Shape::Create(std::move(sizes)).value())
+      .value();
+}
+
+HostTensor View(const OwnedTensor& tensor) {
+  return {tensor.spec, tensor.bytes};
+}
+
+std::vector<HostTensor> Views(const std::vector<OwnedTensor>& tensors) {
+  std::vector<HostTensor> views;
+  for (const OwnedTensor& tensor : tensors) views.push_back(View(tensor));
+  return views;
+}
+
+OwnedTensor Floats(std::vector<int64_t> sizes,
+                   const std::vector<float>& values) {
+  return {Spec(DType::kFloat32, std::move(sizes)),
+          std::string(reinterpret_cast<const char*>(values.data()),
+                      values.size() * sizeof(float))};
+}
+
+std::vector<float> ToFloats(absl::string_view bytes) {
+  std::vector<float> values(bytes.size() / sizeof(float));
+  std::memcpy(values.data(), bytes.data(), values.size() * sizeof(float));
+  return values;
+}
+
+OwnedTensor Blank(const ArchitectureEntry& entry) {
+  return {entry.spec, std::string(entry.spec.num_bytes(), '\xcd')};
+}
+
+LoadEntry Fresh(int64_t entry, OwnedTensor& output) {
+  return {.entry = entry,
+          .dtype = output.spec.dtype(),
+          .output = absl::MakeSpan(output.bytes)};
+}
+
+LoadEntry Load(int64_t entry, const HostTensor& source, OwnedTensor& output) {
+  LoadEntry load = Fresh(entry, output);
+  load.source = source;
+  return load;
+}
+
+absl::StatusOr<std::vector<OwnedTensor>> FreshState(
+    const ModelArchitecture& architecture, const Device& device,
+    uint64_t seed) {
+  std::vector<OwnedTensor> state;
+  for (const ArchitectureEntry& entry : architecture.schema().entries) {
+    state.push_back(Blank(entry));
+  }
+  std::vector<LoadEntry> loads;
+  for (size_t i = 0; i < state.size(); ++i) loads.push_back(Fresh(i, state[i]));
+  RETURN_IF_ERROR(architecture.PartialLoad(device, seed, loads));
+  return state;
+}
+
+absl::StatusOr<OwnedTensor> FreshEntry(const ModelArchitecture& architecture,
+                                       const Device& device, uint64_t seed,
+                                       int64_t entry) {
+  OwnedTensor tensor = Blank(architecture.schema().entries[entry]);
+  RETURN_IF_ERROR(
+      architecture.PartialLoad(device, seed, {Fresh(entry, tensor)}));
+  return tensor;
+}
+
+}  // namespace warmstart::backend::testing
