@@ -108,7 +108,7 @@ const Command kArchitecturesListCommand = {
 const Command kArchitecturesShowCommand = {
     .name = "architectures show",
     .synopsis = "NAME",
-    .summary = "Show an architecture: its keys, shapes, dtypes, initializers.",
+    .summary = "Show an architecture's keys, shapes and initializers.",
     .details = "With --json it is what `architectures register` takes.",
     .example =
         "warmstart architectures show NetB\n"
@@ -124,15 +124,17 @@ const Command kArchitecturesRegisterCommand = {
     .summary = "Register an architecture by its schema.",
     .details =
         "FILE.json is an Architecture in proto3 JSON: a name, and its entries "
-        "in state_dict order, each with key, shape, and perhaps dtype, buffer "
-        "and initializer; - reads standard input. Registering the same again "
-        "is no error. For example:\n\n"
-        "{\"name\": \"Head\", \"entries\": [\n"
-        " {\"key\": \"fc.weight\", \"shape\": [10, 768],\n"
-        " \"initializer\": {\"kaiming_uniform\": {}}},\n"
-        " {\"key\": \"fc.bias\", \"shape\": [10],\n"
-        " \"initializer\": {\"fan_in_uniform\": {\"fan_in\": 768}}}]}",
-    .example = "warmstart architectures register head.json",
+        "in state_dict order, each with a key and a shape, and perhaps dtype, "
+        "buffer and initializer; - stands for standard input. Registering the "
+        "same again is no error.",
+    .example = R"(cat > head.json <<END
+{"name": "Head", "entries": [
+  {"key": "fc.weight", "shape": [10, 768],
+   "initializer": {"kaiming_uniform": {}}},
+  {"key": "fc.bias", "shape": [10],
+   "initializer": {"fan_in_uniform": {"fan_in": 768}}}]}
+END
+warmstart architectures register head.json)",
     .min_positional = 1,
     .max_positional = 1,
     .run = RunRegister,

@@ -31,10 +31,11 @@ absl::Status Run(const Arguments& arguments, Session& session) {
 const Command kDeleteCommand = {
     .name = "delete",
     .synopsis = "HANDLE... [--force]",
-    .summary = "Delete checkpoints, and the tensors that no other one shares.",
+    .summary = "Delete checkpoints.",
     .details =
-        "A HANDLE is checkpoints/ID here: no alias, so that a moved "
-        "alias never decides what is deleted.",
+        "Tensors that other checkpoints share stay. A HANDLE is "
+        "checkpoints/ID here: no alias, so that a moved alias never "
+        "decides what is deleted.",
     .example = "warmstart delete checkpoints/ab12",
     .flags = kFlags,
     .min_positional = 1,

@@ -38,10 +38,11 @@ absl::Status Run(const Arguments& arguments, Session& session) {
 const Command kHealthCommand = {
     .name = "health",
     .synopsis = "[--service NAME]",
-    .summary = "Ask whether the server serves: exit code 0 if so, 1 if not.",
+    .summary = "Ask whether the server serves.",
     .details =
-        "Made for the probes of containers: it asks once, and waits "
-        "for at most 5 seconds unless --timeout says otherwise.",
+        "Exit code 0 if so, 1 if not: made for the probes of "
+        "containers. It asks once, and waits for at most 5 seconds "
+        "unless --timeout says otherwise.",
     .example = "warmstart health --server localhost:50051",
     .flags = kFlags,
     .run = Run,

@@ -103,7 +103,7 @@ absl::Status Run(const Arguments& arguments, Session& session) {
 const Command kSaveCommand = {
     .name = "save",
     .synopsis = "FILE... [flags] | --architecture NAME [--seed N] [flags]",
-    .summary = "Store a checkpoint: the tensors of files, or a fresh model.",
+    .summary = "Store the tensors of files, or a fresh model.",
     .details =
         "A FILE is what torch.save writes (.pt, .pth, .bin, .ckpt), a "
         ".safetensors file, or a *.index.json, which brings the shards that it "

@@ -106,7 +106,7 @@ absl::Status Run(const Arguments& arguments, Session& session) {
 const Command kShowCommand = {
     .name = "show",
     .synopsis = "HANDLE [--tensors]",
-    .summary = "Show a checkpoint: its origin, metadata, report or tensors.",
+    .summary = "Show a checkpoint's origin, report, or tensors.",
     .example =
         "warmstart show aliases/demo/net-b\n"
         "warmstart show checkpoints/ab12 --tensors",

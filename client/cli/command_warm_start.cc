@@ -47,11 +47,11 @@ absl::Status Run(const Arguments& arguments, Session& session) {
 const Command kWarmStartCommand = {
     .name = "warm-start",
     .synopsis = "ARCHITECTURE --from HANDLE [flags]",
-    .summary =
-        "Start a new model from stored checkpoints, and report each key.",
+    .summary = "Start a new model from stored checkpoints.",
     .details =
-        "What fits is loaded, what is missing is initialized: "
-        "load_state_dict(strict=False) unless the flags say otherwise. The "
+        "What fits is loaded, what is missing is initialized, and a report "
+        "accounts for every key: load_state_dict(strict=False), unless the "
+        "flags say otherwise. The "
         "renaming flags apply to every source key in the order in which they "
         "are given, each to the result of the one before.\n\n"
         "GLOBs are those of Python's fnmatch: * is any run of characters, dots "

@@ -28,11 +28,20 @@ bool IsConnectionFailure(const absl::Status& status,
   return absl::IsUnavailable(status) && details.reason.empty();
 }
 
+// gRPC tells the whole way down to what happened, which comes last: "failed to
+// connect to all addresses; last error: UNKNOWN: ipv4:127.0.0.1:50051: Failed
+// to connect to remote host: Connection refused".
+absl::string_view Cause(absl::string_view message) {
+  const size_t colon = message.rfind(": ");
+  return colon == absl::string_view::npos ? message : message.substr(colon + 2);
+}
+
 std::string MessageFor(const absl::Status& status, const ErrorDetails& details,
                        const Session& session) {
   if (IsConnectionFailure(status, details)) {
     return absl::StrCat("cannot reach the server at ",
-                        session.options().address, ": ", status.message());
+                        session.options().address, ": ",
+                        Cause(status.message()));
   }
   if (status.message().empty()) return absl::StatusCodeToString(status.code());
   return std::string(status.message());

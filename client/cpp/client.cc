@@ -1,5 +1,6 @@
 #include "client/cpp/client.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/create_channel.h>
 #include <grpcpp/security/credentials.h>
 #include <grpcpp/support/channel_arguments.h>
@@ -44,9 +45,17 @@ void EnsureRequestId(Message& message) {
   if (message.request_id().empty()) message.set_request_id(NewRequestId());
 }
 
+// gRPC stops its threads when the last channel of the process goes, and that
+// can wait ten seconds for one of them which polls. Once started, it stays.
+void KeepGrpcRunning() {
+  static const bool started = (grpc_init(), true);
+  static_cast<void>(started);
+}
+
 }  // namespace
 
 std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
+  KeepGrpcRunning();
   grpc::ChannelArguments arguments;
   arguments.SetUserAgentPrefix("warmstart-cpp");
   // Reports and manifests of large models pass gRPC's default of 4 MiB.
