@@ -72,7 +72,6 @@ class SqliteQuery {
     if (value.has_value()) Bind(index, *value);  // what is not bound is NULL
   }
   void Bind(int index, absl::string_view value) { BindText(index, value); }
-  void Bind(int index, const std::string& value) { BindText(index, value); }
   void Bind(int index, const Digest& value) { BindBlob(index, value.bytes()); }
 
   void Prepare();

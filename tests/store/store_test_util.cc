@@ -1,0 +1,211 @@
+#include "tests/store/store_test_util.h"
+
+#include <algorithm>
+#include <filesystem>
+#include <random>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "server/base/status_macros.h"
+#include "server/store/paths.h"
+#include "server/store/sqlite_db.h"
+
+namespace warmstart::store {
+namespace {
+
+constexpr size_t kAlignment = 64;
+
+NewCheckpoint WithManifest(NewCheckpoint request, const Tensors& tensors) {
+  request.manifest = ManifestOf(tensors);
+  return request;
+}
+
+// DATA_LOSS, with `what`, where the query finds something.
+absl::Status CheckFindsNothing(SqliteDb& db, const std::string& what,
+                               const char* sql) {
+  ASSIGN_OR_RETURN(const std::optional<int64_t> found, db.FindInt(sql));
+  if (!found.has_value()) return absl::OkStatus();
+  return absl::DataLossError(absl::StrCat(what, ": ", *found));
+}
+
+absl::Status CheckRows(SqliteDb& db) {
+  RETURN_IF_ERROR(CheckFindsNothing(
+      db, "a blob that no checkpoint references",
+      "SELECT id FROM blobs b WHERE pack IS NOT NULL "
+      "AND NOT EXISTS (SELECT 1 FROM entries WHERE blob = b.id) "
+      "AND NOT EXISTS (SELECT 1 FROM storages WHERE blob = b.id)"));
+  RETURN_IF_ERROR(CheckFindsNothing(
+      db, "a pack without a blob",
+      "SELECT id FROM packs p "
+      "WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE pack = p.id)"));
+  RETURN_IF_ERROR(CheckFindsNothing(
+      db, "a blob outside its pack",
+      "SELECT b.id FROM blobs b JOIN packs p ON p.id = b.pack "
+      "WHERE b.offset < 0 OR b.offset + b.num_bytes > p.num_bytes"));
+  RETURN_IF_ERROR(CheckFindsNothing(db, "a foreign key that points nowhere",
+                                    "SELECT 1 FROM pragma_foreign_key_check"));
+  SqliteQuery query = db.Query("PRAGMA integrity_check");
+  const bool is_intact = query.Next() && query.Text(0) == "ok";
+  RETURN_IF_ERROR(query.status());
+  return is_intact ? absl::OkStatus() : absl::DataLossError("integrity_check");
+}
+
+}  // namespace
+
+std::string RandomBytes(size_t size, uint32_t seed) {
+  std::mt19937 generator(seed);
+  std::string bytes(size, '\0');
+  for (char& byte : bytes) byte = static_cast<char>(generator());
+  return bytes;
+}
+
+Blob BlobOf(absl::string_view bytes) {
+  const Digest digest = Digest::Of(bytes);
+  uint32_t crc32 = 0;
+  for (const char byte : bytes) {
+    crc32 = crc32 * 31 + static_cast<uint8_t>(byte);
+  }
+  return Blob{.digest = digest,
+              .num_bytes = static_cast<int64_t>(bytes.size()),
+              .crc32 = crc32};
+}
+
+ManifestEntry EntryOf(const std::string& key, absl::string_view bytes) {
+  ManifestEntry entry;
+  entry.key = key;
+  entry.spec = TensorSpec::Create(
+                   DType::kUint8,
+                   Shape::Create({static_cast<int64_t>(bytes.size())}).value())
+                   .value();
+  entry.digest = Digest::Of(bytes);
+  return entry;
+}
+
+Manifest ManifestOf(const Tensors& tensors) {
+  Manifest manifest;
+  for (const auto& [key, bytes] : tensors) {
+    manifest.entries.push_back(EntryOf(key, bytes));
+  }
+  return manifest;
+}
+
+absl::StatusOr<StagedFile*> StageFile(Draft& draft, const Tensors& tensors) {
+  ASSIGN_OR_RETURN(StagedFile* const file, draft.NewFile());
+  int64_t size = 0;
+  for (const auto& [key, bytes] : tensors) {
+    const size_t padding = (kAlignment - size % kAlignment) % kAlignment;
+    RETURN_IF_ERROR(file->Append(std::string(padding, '\0')));
+    size += static_cast<int64_t>(padding);
+    RETURN_IF_ERROR(file->Append(bytes));
+    draft.AddBlob(file, size, BlobOf(bytes));
+    size += static_cast<int64_t>(bytes.size());
+  }
+  RETURN_IF_ERROR(file->Finish().status());
+  return file;
+}
+
+absl::StatusOr<Checkpoint> Save(Store& store, const Tensors& tensors,
+                                NewCheckpoint request) {
+  const std::unique_ptr<Draft> draft = store.NewDraft();
+  RETURN_IF_ERROR(StageFile(*draft, tensors).status());
+  draft->StartSync();
+  return draft->Commit(WithManifest(std::move(request), tensors));
+}
+
+absl::StatusOr<Checkpoint> SaveReferences(Store& store, const Tensors& tensors,
+                                          NewCheckpoint request) {
+  return store.NewDraft()->Commit(WithManifest(std::move(request), tensors));
+}
+
+absl::Status CheckReadable(Store& store, const CheckpointName& name,
+                           const Tensors& tensors) {
+  ASSIGN_OR_RETURN(const Manifest manifest, store.GetManifest(name));
+  if (manifest.entries != ManifestOf(tensors).entries) {
+    return absl::DataLossError("the manifest has other entries");
+  }
+  for (const auto& [key, bytes] : tensors) {
+    const Blob expected = BlobOf(bytes);
+    ASSIGN_OR_RETURN(const Blob blob, store.GetBlob(expected.digest));
+    ASSIGN_OR_RETURN(const BlobData data, store.OpenBlob(expected.digest));
+    if (data.bytes != bytes || blob.num_bytes != expected.num_bytes ||
+        (!bytes.empty() && blob.crc32 != expected.crc32)) {
+      return absl::DataLossError(absl::StrCat(key, " has other bytes"));
+    }
+  }
+  return absl::OkStatus();
+}
+
+AliasName MakeAlias(const std::string& name) {
+  return AliasName::Parse(name).value();
+}
+
+CheckpointName MakeCheckpointName(const std::string& id) {
+  return CheckpointName::Parse("checkpoints/" + id).value();
+}
+
+Architecture MakeArchitecture(const std::string& name, int64_t size) {
+  Architecture architecture;
+  architecture.name = name;
+  architecture.entries.push_back(ArchitectureEntry{
+      .key = "weight",
+      .spec = TensorSpec::Create(DType::kFloat32, Shape::Create({size}).value())
+                  .value(),
+      .initializer = NormalInit{.mean = 0.5, .std = 2}});
+  return architecture;
+}
+
+absl::StatusOr<std::unique_ptr<Store>> OpenStore(const std::string& data_dir,
+                                                 FileSystem& file_system,
+                                                 Clock& clock) {
+  return Store::Open(
+      {.data_dir = data_dir, .file_system = &file_system, .clock = &clock});
+}
+
+std::vector<std::string> FilesIn(const std::string& directory) {
+  std::vector<std::string> names;
+  for (const auto& entry : std::filesystem::directory_iterator(directory)) {
+    names.push_back(entry.path().filename().string());
+  }
+  std::sort(names.begin(), names.end());
+  return names;
+}
+
+int64_t PackBytes(const std::string& data_dir) {
+  int64_t bytes = 0;
+  for (const auto& entry :
+       std::filesystem::directory_iterator(StorePaths(data_dir).PacksDir())) {
+    bytes += static_cast<int64_t>(entry.file_size());
+  }
+  return bytes;
+}
+
+absl::Status CheckDisk(const std::string& data_dir) {
+  const StorePaths paths(data_dir);
+  ASSIGN_OR_RETURN(const std::unique_ptr<SqliteDb> db,
+                   SqliteDb::Open(paths.Catalog()));
+  RETURN_IF_ERROR(CheckRows(*db));
+  const std::vector<std::string> files = FilesIn(paths.PacksDir());
+  absl::flat_hash_set<std::string> unknown(files.begin(), files.end());
+  SqliteQuery packs = db->Query("SELECT name, num_bytes FROM packs");
+  while (packs.Next()) {
+    const std::string name = packs.String(0);
+    if (unknown.erase(name) == 0) {
+      return absl::DataLossError(absl::StrCat("pack ", name, " is gone"));
+    }
+    if (static_cast<int64_t>(std::filesystem::file_size(paths.Pack(name))) !=
+        packs.Int(1)) {
+      return absl::DataLossError(absl::StrCat("pack ", name, " has changed"));
+    }
+  }
+  RETURN_IF_ERROR(packs.status());
+  if (!unknown.empty()) {
+    return absl::InternalError(
+        absl::StrCat(unknown.size(), " files in packs/ are nobody's"));
+  }
+  if (!FilesIn(paths.StagingDir()).empty()) {
+    return absl::InternalError("files were left in staging/");
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace warmstart::store
