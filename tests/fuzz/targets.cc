@@ -57,7 +57,13 @@ void CheckFile(absl::string_view bytes,
                absl::StatusOr<FileContents> (*read)(const FileView&)) {
   const FileView file = {"input", bytes};
   Check({&file, 1}, read(file));
-  Check({&file, 1}, format::ReadFiles({&file, 1}));
+  // Which may find another format in it, and names the file when it refuses.
+  const absl::StatusOr<FileContents> dispatched = format::ReadFiles({&file, 1});
+  if (dispatched.ok()) {
+    CheckContents({&file, 1}, *dispatched);
+  } else {
+    RequireRefusal(dispatched.status());
+  }
 }
 
 // Without the byte after the end that a std::string has, so that reading it is
