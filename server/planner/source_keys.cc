@@ -1,0 +1,190 @@
+#include "server/planner/source_keys.h"
+
+#include <algorithm>
+#include <iterator>
+
+#include "absl/strings/match.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "server/base/error_info.h"
+#include "server/base/status_macros.h"
+
+namespace warmstart::planner {
+namespace {
+
+// Where training code keeps the model inside a larger file, most usual first.
+constexpr absl::string_view kUsualSubtrees[] = {
+    "state_dict",        // Lightning, MMEngine, timm, most scripts
+    "model",             // DeiT, detectron2, fairseq
+    "model_state_dict",  // PyTorch's recipe for general checkpoints
+    "model_state",       // Resemblyzer and others
+    "module",            // DeepSpeed
+    "net",
+    "network",
+    "weights",
+    "params",          // BasicSR
+    "state_dict_ema",  // timm
+    "model_ema",
+    "ema",
+    "ema_state_dict",
+    "params_ema",  // BasicSR
+    "ema_model",
+};
+
+// A file with more subtrees than this is not searched further: the search looks
+// at every key once for each.
+constexpr size_t kMaxCandidates = 64;
+constexpr size_t kMaxListed = 5;
+
+// Rank among the usual ones by the last part of the path; -1 for others.
+int UsualRank(absl::string_view path) {
+  const size_t dot = path.rfind('.');
+  const absl::string_view name =
+      dot == absl::string_view::npos ? path : path.substr(dot + 1);
+  const auto* found =
+      std::find(std::begin(kUsualSubtrees), std::end(kUsualSubtrees), name);
+  return found == std::end(kUsualSubtrees)
+             ? -1
+             : static_cast<int>(found - std::begin(kUsualSubtrees));
+}
+
+absl::StatusOr<std::vector<SourceKey>> KeysBelow(
+    absl::string_view subtree, const Manifest& manifest,
+    const KeySelection& selection) {
+  std::vector<SourceKey> keys;
+  for (size_t i = 0; i < manifest.entries.size(); ++i) {
+    absl::string_view key = manifest.entries[i].key;
+    if (!ConsumeSubtree(subtree, &key)) continue;
+    if (!selection.include.empty() && !selection.include.Matches(key)) continue;
+    if (selection.exclude.Matches(key)) continue;
+    ASSIGN_OR_RETURN(MappedKey mapped, selection.mapper.Map(key));
+    keys.push_back({static_cast<int64_t>(i), std::move(mapped.key),
+                    std::move(mapped.rules)});
+  }
+  return keys;
+}
+
+int64_t CountMatches(const std::vector<SourceKey>& keys,
+                     const TargetIndex& target) {
+  return std::count_if(keys.begin(), keys.end(), [&](const SourceKey& key) {
+    return target.contains(key.key);
+  });
+}
+
+bool HasKeysBelow(absl::string_view subtree, const Manifest& manifest) {
+  return std::any_of(manifest.entries.begin(), manifest.entries.end(),
+                     [&](const ManifestEntry& entry) {
+                       absl::string_view key = entry.key;
+                       return ConsumeSubtree(subtree, &key);
+                     });
+}
+
+std::string Listed(const std::vector<std::string>& names) {
+  const size_t shown = std::min(names.size(), kMaxListed);
+  std::string text = absl::StrJoin(names.begin(), names.begin() + shown, ", ");
+  if (shown < names.size()) {
+    absl::StrAppend(&text, " and ", names.size() - shown, " more");
+  }
+  return text;
+}
+
+absl::Status NoSuchSubtree(const PlanSource& source) {
+  const std::vector<std::string>& subtrees = source.manifest->subtrees;
+  return WithErrorInfo(
+      absl::NotFoundError(absl::StrCat(
+          source.name, " has no subtree '", source.subtree, "'; ",
+          subtrees.empty() ? "its keys are not nested"
+                           : absl::StrCat("it has ", Listed(subtrees)))),
+      reason::kSubtreeNotFound,
+      {{"checkpoint", source.name}, {"subtree", source.subtree}});
+}
+
+// Replaces `selected`, the root's keys of which none match, by those of the
+// best of the usual subtrees.
+absl::Status SearchSubtrees(const PlanSource& source,
+                            const KeySelection& selection,
+                            const TargetIndex& target, SourceKeys* selected) {
+  const std::vector<std::string>& subtrees = source.manifest->subtrees;
+  int64_t best_matches = 0;
+  int best_rank = -1;
+  std::vector<std::string> unusual;
+  for (size_t i = 0; i < std::min(subtrees.size(), kMaxCandidates); ++i) {
+    ASSIGN_OR_RETURN(std::vector<SourceKey> keys,
+                     KeysBelow(subtrees[i], *source.manifest, selection));
+    const int64_t matches = CountMatches(keys, target);
+    if (matches == 0) continue;
+    const int rank = UsualRank(subtrees[i]);
+    if (rank < 0) {
+      unusual.push_back(absl::StrCat("'", subtrees[i], "' (", matches, ")"));
+      continue;
+    }
+    if (matches > best_matches ||
+        (matches == best_matches && rank < best_rank)) {
+      best_matches = matches;
+      best_rank = rank;
+      selected->subtree = subtrees[i];
+      selected->keys = std::move(keys);
+    }
+  }
+  if (best_rank >= 0) {
+    selected->notes.push_back(absl::StrCat(
+        source.name, ": took the subtree '", selected->subtree, "', ",
+        best_matches, " of whose keys match; no plain key did"));
+  } else if (!unusual.empty()) {
+    selected->notes.push_back(
+        absl::StrCat(source.name, ": no key matches, but some would below ",
+                     Listed(unusual), "; name one as the source's subtree"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status CheckCollisions(const PlanSource& source,
+                             const std::vector<SourceKey>& keys) {
+  absl::flat_hash_map<absl::string_view, int64_t> entry_of;
+  for (const SourceKey& key : keys) {
+    const auto [other, is_new] = entry_of.try_emplace(key.key, key.entry);
+    if (is_new) continue;
+    const std::string& first = source.manifest->entries[other->second].key;
+    const std::string& second = source.manifest->entries[key.entry].key;
+    return WithErrorInfo(
+        absl::InvalidArgumentError(
+            absl::StrCat(source.name, ": the keys '", first, "' and '", second,
+                         "' both become '", key.key,
+                         "'; change the rules, or exclude one of them")),
+        reason::kKeyCollision,
+        {{"key", key.key}, {"first", first}, {"second", second}});
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace
+
+bool ConsumeSubtree(absl::string_view subtree, absl::string_view* key) {
+  if (subtree.empty()) return true;
+  if (!absl::StartsWith(*key, subtree) || key->size() <= subtree.size() ||
+      (*key)[subtree.size()] != '.') {
+    return false;
+  }
+  key->remove_prefix(subtree.size() + 1);
+  return true;
+}
+
+absl::StatusOr<SourceKeys> SelectSourceKeys(const PlanSource& source,
+                                            const KeySelection& selection,
+                                            const TargetIndex& target) {
+  if (!source.subtree.empty() &&
+      !HasKeysBelow(source.subtree, *source.manifest)) {
+    return NoSuchSubtree(source);
+  }
+  SourceKeys selected;
+  selected.subtree = source.subtree;
+  ASSIGN_OR_RETURN(selected.keys,
+                   KeysBelow(source.subtree, *source.manifest, selection));
+  if (source.subtree.empty() && CountMatches(selected.keys, target) == 0) {
+    RETURN_IF_ERROR(SearchSubtrees(source, selection, target, &selected));
+  }
+  RETURN_IF_ERROR(CheckCollisions(source, selected.keys));
+  return selected;
+}
+
+}  // namespace warmstart::planner
