@@ -179,7 +179,9 @@ def check_same_as_torch(path, expected):
         torch.save(state_dict_of(expected), by_torch)
         ours = without_serialization_id(path.read_bytes())
         theirs = without_serialization_id(by_torch.read_bytes())
-    expect(len(ours) == len(theirs), f"{path.name}: {len(ours)} bytes, not {len(theirs)}")
+    expect(
+        len(ours) == len(theirs), f"{path.name}: {len(ours)} bytes, not {len(theirs)}"
+    )
     for i in range(len(ours)):
         if ours[i] != theirs[i]:
             raise AssertionError(f"{path.name}: differs from torch.save at byte {i}")

@@ -1,8 +1,14 @@
+#include <cstddef>
+#include <cstdint>
+#include <map>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/format/reader.h"
 #include "server/format/writer.h"
 #include "tests/format/sample_checkpoints.h"
 #include "tests/testing/status_matchers.h"
@@ -10,6 +16,8 @@
 namespace warmstart::format {
 namespace {
 
+using ::testing::ElementsAreArray;
+using ::testing::IsEmpty;
 using ::warmstart::testing::StatusIs;
 
 absl::StatusOr<FileLayout> Layout(const SampleCheckpoint& sample) {
@@ -23,6 +31,65 @@ TEST(TorchWriterTest, SameManifestGivesTheSameBytes) {
   ASSERT_OK_AND_ASSIGN(const FileLayout a, Layout(sample));
   ASSERT_OK_AND_ASSIGN(const FileLayout b, Layout(sample));
   EXPECT_EQ(sample.Assemble(a), sample.Assemble(b));
+}
+
+std::string ValuesOf(const FileContents& contents, const FileView& file,
+                     const FileTensor& tensor) {
+  std::string values;
+  EXPECT_OK(ForEachPiece(contents, {&file, 1}, tensor,
+                         [&values](absl::string_view piece) {
+                           absl::StrAppend(&values, piece);
+                           return absl::OkStatus();
+                         }));
+  return values;
+}
+
+void ExpectReadBack(const SampleCheckpoint& sample) {
+  SCOPED_TRACE(sample.name());
+  ASSERT_OK_AND_ASSIGN(const FileLayout layout, Layout(sample));
+  const std::string bytes = sample.Assemble(layout);
+  const FileView file = {"written.pt", bytes};
+  ASSERT_OK_AND_ASSIGN(const FileContents contents, ReadFiles({&file, 1}));
+  EXPECT_EQ(contents.format, "torch-zip");
+  EXPECT_THAT(contents.skipped, IsEmpty());
+  EXPECT_THAT(contents.module_versions,
+              ElementsAreArray(sample.manifest().module_versions));
+  const std::vector<ManifestEntry>& entries = sample.manifest().entries;
+  ASSERT_EQ(contents.tensors.size(), entries.size());
+  for (size_t i = 0; i < entries.size(); ++i) {
+    const FileTensor& tensor = contents.tensors[i];
+    EXPECT_EQ(tensor.key, entries[i].key);
+    EXPECT_EQ(tensor.spec, entries[i].spec) << tensor.key;
+    EXPECT_EQ(ValuesOf(contents, file, tensor), sample.Blob(entries[i].digest))
+        << tensor.key;
+    if (entries[i].view.has_value()) {
+      EXPECT_EQ(tensor.strides, entries[i].view->strides) << tensor.key;
+    }
+  }
+}
+
+TEST(TorchWriterTest, WhatIsWrittenIsReadBack) {
+  ExpectReadBack(EveryTypeSample(false));
+  ExpectReadBack(SharedStoragesSample());
+  ExpectReadBack(ModuleSample());
+  ExpectReadBack(OddKeysSample());
+  ExpectReadBack(ManyKeysSample(1500));
+}
+
+TEST(TorchWriterTest, TiedTensorsAreReadBackOnOneStorage) {
+  const SampleCheckpoint sample = SharedStoragesSample();
+  ASSERT_OK_AND_ASSIGN(const FileLayout layout, Layout(sample));
+  const std::string bytes = sample.Assemble(layout);
+  const FileView file = {"written.pt", bytes};
+  ASSERT_OK_AND_ASSIGN(const FileContents contents, ReadFiles({&file, 1}));
+  std::map<std::string, int> storage_of_key;
+  for (const FileTensor& tensor : contents.tensors) {
+    storage_of_key[tensor.key] = tensor.storage;
+  }
+  EXPECT_EQ(storage_of_key["tied.a"], storage_of_key["tied.b"]);
+  EXPECT_EQ(storage_of_key["tied.a"], storage_of_key["transposed"]);
+  EXPECT_EQ(storage_of_key["float8.a"], storage_of_key["float8.as_uint16"]);
+  EXPECT_NE(storage_of_key["tied.a"], storage_of_key["own"]);
 }
 
 std::string SerializationId(const std::string& file) {

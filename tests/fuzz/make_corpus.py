@@ -85,7 +85,7 @@ def state_dicts():
 
 def add_safetensors(corpus):
     for state in state_dicts():
-        for metadata in (None, {"format": "pt", "note": "with \"quotes\""}):
+        for metadata in (None, {"format": "pt", "note": 'with "quotes"'}):
             data = safetensors.torch.save(state, metadata)
             length = int.from_bytes(data[:8], "little")
             corpus.add("fuzz_safetensors", data)
