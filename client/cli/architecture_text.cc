@@ -1,6 +1,7 @@
 #include "client/cli/architecture_text.h"
 
 #include <cerrno>
+#include <cmath>
 #include <cstring>
 #include <fstream>
 #include <iostream>
@@ -28,7 +29,7 @@ std::string NormalText(const v1::Initializer::Normal& normal) {
   if (normal.mean() != 0) {
     arguments.push_back(absl::StrCat("mean=", normal.mean()));
   }
-  if (normal.has_std()) {
+  if (normal.has_std() && normal.std() != 1) {
     arguments.push_back(absl::StrCat("std=", normal.std()));
   }
   return CallText("normal", arguments);
@@ -39,7 +40,7 @@ std::string UniformText(const v1::Initializer::Uniform& uniform) {
   if (uniform.low() != 0) {
     arguments.push_back(absl::StrCat("low=", uniform.low()));
   }
-  if (uniform.has_high()) {
+  if (uniform.has_high() && uniform.high() != 1) {
     arguments.push_back(absl::StrCat("high=", uniform.high()));
   }
   return CallText("uniform", arguments);
@@ -47,11 +48,14 @@ std::string UniformText(const v1::Initializer::Uniform& uniform) {
 
 std::string KaimingText(const v1::Initializer::KaimingUniform& kaiming) {
   std::vector<std::string> arguments;
-  if (kaiming.has_a()) arguments.push_back(absl::StrCat("a=", kaiming.a()));
-  if (!kaiming.mode().empty()) {
+  if (kaiming.has_a() && kaiming.a() != std::sqrt(5.)) {
+    arguments.push_back(absl::StrCat("a=", kaiming.a()));
+  }
+  if (!kaiming.mode().empty() && kaiming.mode() != "fan_in") {
     arguments.push_back(absl::StrCat("mode=", kaiming.mode()));
   }
-  if (!kaiming.nonlinearity().empty()) {
+  if (!kaiming.nonlinearity().empty() &&
+      kaiming.nonlinearity() != "leaky_relu") {
     arguments.push_back(absl::StrCat("nonlinearity=", kaiming.nonlinearity()));
   }
   return CallText("kaiming_uniform", arguments);

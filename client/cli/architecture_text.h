@@ -12,8 +12,8 @@
 
 namespace warmstart::client {
 
-// "normal(mean=0, std=0.02)", as the function and arguments of torch.nn.init;
-// what is not set is left out.
+// "normal(std=0.02)": the function and its arguments, those that have their
+// default left out.
 std::string InitializerText(const v1::Initializer& initializer);
 
 // A row for each parameter and buffer.

@@ -39,8 +39,9 @@ void PrintFacts(const v1::Checkpoint& checkpoint, const Session& session) {
 void PrintCheckpoint(const v1::Checkpoint& checkpoint, const Session& session) {
   PrintFacts(checkpoint, session);
   if (!checkpoint.metadata().fields().empty()) {
-    session.Print(absl::StrCat("\nmetadata\n",
-                               PrintableLines(ToJson(checkpoint.metadata()))));
+    session.Print(absl::StrCat(
+        "\nmetadata\n", FoldLines(PrintableLines(ToJson(checkpoint.metadata())),
+                                  session.table_style().max_rows)));
   }
   if (checkpoint.has_report()) {
     session.Print(

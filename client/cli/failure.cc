@@ -54,6 +54,7 @@ std::optional<std::string> HintFor(const absl::Status& status,
     return "Is it running there? Name another with --server HOST:PORT or "
            "WARMSTART_SERVER.";
   }
+  if (ExitCodeOf(status) == kNotMet) return "Nothing was stored.";
   if (absl::IsDeadlineExceeded(status) && details.reason.empty()) {
     return absl::StrCat("It had ",
                         absl::FormatDuration(session.options().timeout),
@@ -85,7 +86,7 @@ void PrintReport(const absl::Status& status, const v1::MatchReport& report,
       report, {.style = session.table_style(),
                .summary = PrintsSummary(status, report, session.console())}));
   // Before the error, also where both go to one file.
-  session.console().out << std::flush;
+  session.console().out << "\n" << std::flush;
 }
 
 }  // namespace

@@ -195,7 +195,7 @@ class ReportText {
 
   // Those that were not loaded.
   Table UnusedSources() const {
-    Table table({{"SOURCE"}, {"KEY"}, {"SHAPE"}, {"DTYPE"}});
+    Table table({{"NOT LOADED"}, {"KEY"}, {"SHAPE"}, {"DTYPE"}});
     for (const v1::SourceEntry& entry : report_.source_entries()) {
       if (entry.outcome() == v1::SOURCE_OUTCOME_USED) continue;
       table.AddRow({{NameOf(entry.outcome()), ColorOf(entry.outcome())},

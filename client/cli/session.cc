@@ -1,6 +1,7 @@
 #include "client/cli/session.h"
 
-#include "absl/strings/str_cat.h"
+#include <utility>
+
 #include "client/cli/json.h"
 #include "client/cli/values.h"
 #include "client/cpp/status_macros.h"
@@ -47,8 +48,10 @@ Client& Session::client() {
   if (client_ != nullptr) return *client_;
   ClientOptions options = options_;
   if (console_.err_is_terminal) {
-    options.on_retry = [&console = console_, address = options_.address](
-                           const absl::Status&, absl::Duration) {
+    options.on_retry = [&console = console_, address = options_.address,
+                        told = false](const absl::Status&,
+                                      absl::Duration) mutable {
+      if (std::exchange(told, true)) return;
       // Over the progress bar, if there is one.
       console.err << "\r\x1b[K" << address << " does not answer; trying again"
                   << std::endl;

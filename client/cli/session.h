@@ -8,6 +8,7 @@
 
 #include <memory>
 
+#include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "client/cli/console.h"
@@ -31,7 +32,7 @@ class Session {
   const ClientOptions& options() const { return options_; }
   bool json() const { return json_; }
 
-  // Connects at the first call. A pause before a retry is told on a terminal.
+  // Connects at the first call. On a terminal, the first retry is told.
   Client& client();
 
   // Tables on standard output: folded on a terminal, unless --all is given.

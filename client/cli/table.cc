@@ -72,9 +72,7 @@ std::string Table::Render(const TableStyle& style) const {
     });
   }
   if (row_count < rows_.size()) {
-    absl::StrAppend(&result, "... ",
-                    FormatCount(static_cast<int64_t>(rows_.size() - row_count)),
-                    " more; --all shows them\n");
+    absl::StrAppend(&result, MoreLine(rows_.size() - row_count));
   }
   return result;
 }

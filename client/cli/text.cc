@@ -10,6 +10,7 @@
 #include "absl/strings/str_format.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
+#include "absl/strings/strip.h"
 #include "absl/time/time.h"
 
 namespace warmstart::client {
@@ -115,6 +116,20 @@ std::string FormatTime(const google::protobuf::Timestamp& time) {
   return absl::FormatTime("%Y-%m-%d %H:%M:%S",
                           absl::FromUnixSeconds(time.seconds()),
                           absl::LocalTimeZone());
+}
+
+std::string FoldLines(absl::string_view text, size_t max_lines) {
+  const std::vector<absl::string_view> lines =
+      absl::StrSplit(absl::StripSuffix(text, "\n"), '\n');
+  if (lines.size() <= max_lines) return std::string(text);
+  return absl::StrCat(
+      absl::StrJoin(lines.begin(), lines.begin() + max_lines, "\n"), "\n",
+      MoreLine(lines.size() - max_lines));
+}
+
+std::string MoreLine(size_t count) {
+  return absl::StrCat("... ", FormatCount(static_cast<int64_t>(count)),
+                      " more; --all shows them\n");
 }
 
 std::string Wrap(absl::string_view text, size_t indent, size_t width) {

@@ -48,6 +48,12 @@ std::string FormatShape(const google::protobuf::RepeatedField<int64_t>& shape);
 // "2026-01-31 12:00:00", in the local time zone.
 std::string FormatTime(const google::protobuf::Timestamp& time);
 
+// The first `max_lines` lines, and a line that tells how many more there are.
+std::string FoldLines(absl::string_view text, size_t max_lines);
+
+// "... 12 more; --all shows them", for rows or lines that were left out.
+std::string MoreLine(size_t count);
+
 // Lines of at most `width` characters, each after `indent` spaces, broken at
 // spaces. Line breaks in `text` stay.
 std::string Wrap(absl::string_view text, size_t indent, size_t width);
