@@ -192,6 +192,8 @@ std::string Device::ToString() const {
 }
 
 std::string LoadCudaIfPresent() {
+  // What is slow about LibTorch's first use is not left to the first request.
+  ConfigureThreads();
   const Cuda& cuda = LoadedCuda();
   if (cuda.device_count == 0) {
     return absl::StrCat("CUDA: none; ", cuda.problem);

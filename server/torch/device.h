@@ -21,9 +21,11 @@ struct Device {
   friend bool operator==(const Device&, const Device&) = default;
 };
 
-// Loads libtorch_cuda.so where it can be found and makes CUDA's devices known.
-// Call once, before any other function of this room; it is no error when there
-// is no CUDA. Says in one line, for the log, what it found.
+// Loads libtorch_cuda.so where there is an NVIDIA driver that sees a GPU, and
+// makes CUDA's devices known; where there is none, nothing is loaded, since the
+// library costs over 100 MB of memory. Call once, before any other function of
+// this room; it is no error when there is no CUDA. Says in one line, for the
+// log, what it found.
 std::string LoadCudaIfPresent();
 
 // Number of CUDA devices that can be used; 0 where there is no CUDA.

@@ -2,7 +2,6 @@
 
 #include <ATen/Parallel.h>
 
-#include <algorithm>
 #include <exception>
 #include <new>
 #include <stdexcept>
@@ -13,12 +12,6 @@
 
 namespace warmstart::backend {
 namespace {
-
-// Casts are bound by memory bandwidth, which a few threads use up, and each
-// thread that calls LibTorch gets a team of its own: with a team of every core
-// for each of the server's threads, their number would be the square of the
-// cores.
-constexpr int kMaxThreads = 4;
 
 class Silent : public c10::WarningHandler {
  public:
@@ -72,12 +65,12 @@ absl::Status Annotate(const absl::Status& status, absl::string_view subject) {
                       absl::StrCat(subject, ": ", status.message()));
 }
 
-void ConfigureThreadsOnce() {
-  static const bool configured = [] {
-    at::set_num_threads(std::min(at::get_num_threads(), kMaxThreads));
-    return true;
-  }();
-  static_cast<void>(configured);
+void ConfigureThreads() {
+  // The number is the process's, but OpenMP keeps it for each thread.
+  static const bool process = (at::set_num_threads(1), true);
+  thread_local const bool thread = (at::init_num_threads(), true);
+  static_cast<void>(process);
+  static_cast<void>(thread);
 }
 
 c10::WarningHandler& SilentWarningHandler() {

@@ -24,8 +24,12 @@ absl::Status StatusOfCurrentException();
 // The same status, its message opened with "<subject>: ".
 absl::Status Annotate(const absl::Status& status, absl::string_view subject);
 
-// Limits LibTorch's threads, the first time that it is called.
-void ConfigureThreadsOnce();
+// Makes LibTorch compute on the calling thread alone. The server's requests run
+// beside each other already; a team of OpenMP threads for each of them would be
+// the square of the cores, and its threads spin while they wait: on a busy
+// machine a forward pass of NetA took 250 ms with two and 0.5 ms with one, and
+// a cast, bound by memory, gained nothing. The first call takes some 10 ms.
+void ConfigureThreads();
 
 // LibTorch's warnings go to stderr unless a handler takes them. What they say
 // (a cast that drops imaginary parts) is in the report already.
@@ -34,7 +38,7 @@ c10::WarningHandler& SilentWarningHandler();
 // Runs `body`, which returns void and may throw, without autograd.
 template <typename Body>
 absl::Status GuardTorch(Body&& body) {
-  ConfigureThreadsOnce();
+  ConfigureThreads();
   c10::InferenceMode inference;
   c10::WarningUtils::WarningHandlerGuard quiet(&SilentWarningHandler());
   try {

@@ -1,7 +1,13 @@
 #include "server/torch/device.h"
 
+#include <dlfcn.h>
+
+#include <cstdlib>
+#include <iostream>
 #include <string>
 
+#include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
@@ -65,6 +71,54 @@ TEST(DeviceTest, CudaIsItsFirstDevice) {
   }
   EXPECT_THAT(ResolveDevice("cuda"), IsOkAndHolds(kFirstCuda));
   EXPECT_THAT(ResolveDevice("cuda:0"), IsOkAndHolds(kFirstCuda));
+}
+
+// With a driver that is loaded before device.cc looks for one, in a process of
+// its own: what is found is found once.
+class FakeDriverTest : public ::testing::Test {
+ protected:
+  FakeDriverTest() { GTEST_FLAG_SET(death_test_style, "threadsafe"); }
+
+  // Ends the process; says on stderr what ResolveDevice answers.
+  [[noreturn]] static void Resolve(absl::string_view name,
+                                   const char* init_error,
+                                   const char* devices) {
+    setenv("FAKE_CUDA_INIT_ERROR", init_error, 1);
+    setenv("FAKE_CUDA_DEVICES", devices, 1);
+    if (dlopen(WARMSTART_FAKE_CUDA_DRIVER, RTLD_NOW) == nullptr) {
+      std::cerr << dlerror();
+      std::exit(1);
+    }
+    const absl::StatusOr<Device> device = ResolveDevice(name);
+    std::cerr << LoadCudaIfPresent() << "; "
+              << (device.ok() ? device->ToString()
+                              : device.status().ToString());
+    std::exit(0);
+  }
+};
+
+TEST_F(FakeDriverTest, ADriverWithoutGpuSaysSo) {
+  for (const char* init_error : {"0", "100"}) {
+    EXPECT_EXIT(Resolve("cuda", init_error, "0"), ::testing::ExitedWithCode(0),
+                "CUDA: none; the NVIDIA driver sees no GPU; "
+                "FAILED_PRECONDITION: no CUDA device: the NVIDIA driver sees "
+                "no GPU");
+  }
+}
+
+TEST_F(FakeDriverTest, ADriverThatFailsIsQuoted) {
+  EXPECT_EXIT(Resolve("cuda:1", "803", "2"), ::testing::ExitedWithCode(0),
+              "FAILED_PRECONDITION: no CUDA device: the NVIDIA driver failed "
+              "with CUDA error 803");
+}
+
+// From here on the real library is loaded; it does not fall for this driver.
+TEST_F(FakeDriverTest, GpusThatLibTorchCannotUseAreNoFailureOfTheProcess) {
+  EXPECT_EXIT(Resolve("cuda", "0", "1"), ::testing::ExitedWithCode(0),
+              "no CUDA device: (LibTorch can use none of the GPUs"
+              "|libtorch_cuda.so could not be loaded)");
+  EXPECT_EXIT(Resolve("auto", "0", "1"), ::testing::ExitedWithCode(0),
+              "; cpu$");
 }
 
 }  // namespace
