@@ -17,4 +17,6 @@ if [[ ! -e $folder/build.ninja || CMakePresets.json -nt $folder/build.ninja ||
   # shellcheck disable=SC2086  # several arguments
   cmake --preset "$preset" --log-level=WARNING ${CMAKE_ARGS:-}
 fi
+# A line for each file helps nobody where it stays in a log.
+[[ -t 1 ]] || set -- --quiet "$@"
 ninja -C "$folder" -j "$WARMSTART_JOBS" "$@"

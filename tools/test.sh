@@ -56,7 +56,7 @@ step "C++ tests" ctest_all
 for folder in tools client/python integration parity; do
   step "Python tests: tests/$folder" pytest_folder "tests/$folder"
 done
-step "Fuzzing, briefly" tools/fuzz.sh "${FUZZ_SECONDS:-15}"
+step "Fuzzing, briefly" tools/fuzz.sh "${FUZZ_SECONDS:-10}"
 step "C++ tests with AddressSanitizer and UBSan" sanitize asan
 step "C++ tests with ThreadSanitizer" sanitize tsan
 finish
