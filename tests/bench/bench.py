@@ -15,7 +15,6 @@ import hashlib
 import os
 import platform
 import shutil
-import subprocess
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -26,6 +25,7 @@ import warmstart
 from bench import gpt2
 from bench.measure import MIB, MemoryPeaks, alternate, median, seconds
 from bench.results import Results
+from harness.cli import CommandLine
 from harness.server import REPOSITORY, Server, binary
 
 GIB = 1 << 30
@@ -110,16 +110,10 @@ class Bench:
         path.unlink()
         (self.folder / "copy.pt").unlink()
 
-    def save_with_cli(self, path: Path) -> None:
-        """Saves a file as a person would."""
+    def save_with_cli(self, path: Path) -> str:
+        """Saves a file as a person would, and returns the handle."""
         with self.memory.during("save"):
-            subprocess.run(
-                [binary("warmstart"), "save", str(path)],
-                env=os.environ | {"WARMSTART_SERVER": self.server.address},
-                check=True,
-                stdout=subprocess.DEVNULL,
-                stderr=subprocess.PIPE,
-            )
+            return CommandLine(self.server).handle("save", path)
 
     # Warm starts.
 
@@ -188,16 +182,15 @@ class Bench:
         """Saves a source and registers its target; the handle and the file."""
         path = self.folder / f"{name}.pt"
         gpt2.write_file(size, path, seed=1)
-        self.save_with_cli(path)
-        [newest] = [next(self.client.list(page_size=1))]
+        handle = self.save_with_cli(path)
         self.client.register_architecture(
             warmstart.architecture_of(name, gpt2.target_on_meta(size))
         )
         # Apart from what is timed: watching costs more than a warm start.
         with self.memory.during("warm start"):
             for seed in range(self.plan.warm_start_repetitions):
-                self.warm_start(name, newest.name, 100_000 + seed)
-        return newest.name, path
+                self.warm_start(name, handle, 100_000 + seed)
+        return handle, path
 
     def warm_start(self, architecture: str, handle: str, seed: int) -> None:
         """One request; its new head has other values for each seed."""

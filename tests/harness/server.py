@@ -44,8 +44,8 @@ class Server:
         return self.start()
 
     def __exit__(self, *exception: object) -> None:
-        """Stops the server; that it stops cleanly is part of every test."""
-        if self.running():
+        """Stops the server; that it lives and stops cleanly is part of every test."""
+        if self._process is not None:
             status = self.stop()
             assert status == 0, f"exit status {status}\n{self.log()}"
 
@@ -56,6 +56,7 @@ class Server:
         deadline = time.monotonic() + START_SECONDS
         while not self._listens():
             if not self.running():
+                self._process = None
                 raise RuntimeError(f"the server ended:\n{self.log()}")
             if time.monotonic() > deadline:
                 self.kill()
@@ -73,6 +74,7 @@ class Server:
                     f"--port-file={self._port_file}",
                     f"--data-dir={self.data_dir}",
                     "--device=cpu",
+                    "--grace-period=1",
                     *self._flags,
                 ],
                 stdout=log,
@@ -92,16 +94,19 @@ class Server:
         """Waits for the server's end, and returns its exit status."""
         process = self._running_process()
         try:
-            return process.wait(STOP_SECONDS)
+            status = process.wait(STOP_SECONDS)
         except subprocess.TimeoutExpired:
             self.kill()
             raise
+        self._process = None
+        return status
 
     def kill(self) -> None:
         """Ends the server without a chance to clean up."""
         process = self._running_process()
         process.kill()
         process.wait()
+        self._process = None
 
     def running(self) -> bool:
         """Tells whether the process is there."""
@@ -151,5 +156,5 @@ class Server:
 
     def _running_process(self) -> subprocess.Popen[bytes]:
         if self._process is None:
-            raise RuntimeError("the server was not started")
+            raise RuntimeError("the server does not run")
         return self._process

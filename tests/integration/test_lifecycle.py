@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import subprocess
 import threading
 import time
@@ -46,18 +47,27 @@ class StalledUpload:
             time.sleep(0.01)
         assert server.staged()
 
-    def end(self) -> None:
-        """Lets the call go."""
+    def finish(self) -> None:
+        """Sends the rest."""
+        self._finish.set()
+
+    def close(self) -> None:
+        """Ends the connection."""
         self._finish.set()
         self._channel.close()
 
     def _messages(self, alias: str):
+        out = io.BytesIO()
+        torch.save(state(2), out)
+        data = out.getvalue()
+        half = len(data) // 2
         request = model_initializer_pb2.SaveModelRequest
         yield request(header={"alias": alias})
         yield request(file={"name": "a.pt"})
-        yield request(chunk=b"x" * 100_000)
+        yield request(chunk=data[:half])
         self._sent.set()
         self._finish.wait(60)
+        yield request(chunk=data[half:])
 
 
 def test_a_restart_finds_everything(server):
@@ -82,7 +92,7 @@ def test_a_killed_server_keeps_what_it_answered(server):
         saved = client.save(state(1)).checkpoint
         upload = StalledUpload(server)
         server.kill()
-        upload.end()
+        upload.close()
     server.start()
     assert server.staged() == []
     with server.client() as client:
@@ -111,17 +121,34 @@ def test_sigterm_during_an_upload_leaves_nothing(server):
             grpc.StatusCode.CANCELLED,
         )
     finally:
-        upload.end()
+        upload.close()
     server.start()
     names, aliases, _, staged = server.stored()
     assert (names, aliases, staged) == ([saved.name], [], [])
+
+
+def test_sigterm_gives_an_upload_time_to_finish(tmp_path):
+    server = Server(tmp_path / "data", "--grace-period=20").start()
+    upload = StalledUpload(server, alias="late")
+    try:
+        server.terminate()
+        time.sleep(0.3)
+        assert server.running()
+        upload.finish()
+        saved = upload.call.result(timeout=10).checkpoint
+        assert server.wait() == 0
+    finally:
+        upload.close()
+    with server, server.client() as client:
+        assert client.get("aliases/late").name == saved.name
+        assert_same_state(client.state_dict(saved.name), state(2))
 
 
 def test_an_upload_that_the_client_gives_up_leaves_nothing(server):
     upload = StalledUpload(server, alias="late")
     before = server.packs()
     upload.call.cancel()
-    upload.end()
+    upload.close()
     deadline = time.monotonic() + 10
     while server.staged() and time.monotonic() < deadline:
         time.sleep(0.01)
@@ -165,7 +192,14 @@ def test_a_port_that_is_taken_is_an_error_that_names_it(server, tmp_path):
 
 
 @pytest.mark.parametrize(
-    "flags", [["--no-such-flag"], ["--listen"], ["--device=tpu"], ["stray"]]
+    "flags",
+    [
+        ["--no-such-flag"],
+        ["--listen"],
+        ["--device=tpu"],
+        ["--grace-period=soon"],
+        ["stray"],
+    ],
 )
 def test_flags_that_make_no_sense_are_refused(tmp_path, flags):
     ran = subprocess.run(

@@ -8,6 +8,12 @@ import torch
 import warmstart
 from harness.nets import NetA
 from harness.tensors import assert_same_state, assert_same_tensor
+from warmstart import errors
+from warmstart.v1 import (
+    model_initializer_pb2,
+    model_initializer_pb2_grpc,
+    report_pb2,
+)
 
 
 @pytest.fixture
@@ -110,7 +116,7 @@ def test_the_first_source_that_has_a_key_wins(own_client):
     assert torch.equal(result["fc3.bias"], ones["fc3.bias"])
     assert torch.equal(result["fc2.bias"], twos["fc2.bias"])
     [shadowed] = [e for e in started.report.source_entries if e.key == "fc3.bias"][1:]
-    assert shadowed.outcome == warmstart.v1.report_pb2.SOURCE_OUTCOME_SHADOWED
+    assert shadowed.outcome == report_pb2.SOURCE_OUTCOME_SHADOWED
     assert started.checkpoint.origin.warm_start.sources == handles
 
 
@@ -226,11 +232,36 @@ def test_auto_takes_the_device_that_there_is(own_client, partial):
     assert started.checkpoint.origin.warm_start.device == expected
 
 
-def test_a_report_of_thousands_of_keys_arrives_with_an_error(server, own_client):
+@pytest.fixture
+def unmatched(own_client):
+    """A request that misses thousands of keys."""
     state = {f"block.{i}.a.rather.long.key.weight": torch.ones(1) for i in range(5000)}
     own_client.register_architecture(warmstart.architecture_of("Long", state))
     handle = own_client.save({"other": torch.ones(1)}).checkpoint.name
-    error = refused(server, own_client, "Long", handle, strict=True)
+    return {"architecture": "Long", "sources": handle, "strict": True}
+
+
+def test_a_report_of_thousands_of_keys_arrives_whole(server, own_client, unmatched):
+    error = refused(server, own_client, **unmatched)
     assert error.code == grpc.StatusCode.FAILED_PRECONDITION
     assert error.reason == "STRICT_NOT_MET"
-    assert error.report is not None
+    assert len(error.report.missing_keys) == len(error.report.entries) == 5000
+    assert error.message == error.report.summary
+
+
+def test_a_client_of_small_errors_gets_a_report_that_was_cut(server, unmatched):
+    request = model_initializer_pb2.WarmStartRequest(
+        architecture=unmatched["architecture"],
+        sources=[{"checkpoint": unmatched["sources"]}],
+        strict=True,
+    )
+    with server.channel() as channel:
+        stub = model_initializer_pb2_grpc.ModelInitializerStub(channel)
+        with pytest.raises(grpc.RpcError) as caught:
+            stub.WarmStart(request)
+    error = errors.from_rpc_error(caught.value)
+    assert error.code == grpc.StatusCode.FAILED_PRECONDITION
+    assert error.reason == "STRICT_NOT_MET"
+    assert error.message.startswith("Error(s) in loading state_dict for Long:")
+    assert 0 < len(error.report.missing_keys) < 5000
+    assert any("cut" in note for note in error.report.notes)

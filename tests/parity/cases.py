@@ -120,6 +120,8 @@ def _edited(
     chosen += rng.sample(edits.EDITS, rng.randint(0, 2))
     if rng.random() < 0.5:
         chosen += rng.choice(edits.RENAMINGS)
+    if edits.keep_dtypes in chosen:  # and no integers where a gradient is needed
+        chosen = [edit for edit in chosen if edit != edits.change_dtypes]
     for edit in chosen:
         edit(draft)
         if not draft.state:

@@ -350,7 +350,7 @@ class Client:
         return self._connection.retry(
             lambda: self._models.SaveModel(
                 transfer.upload_stream(header, files),
-                timeout=self._connection.timeout,
+                **self._connection.call_options,
             )
         )
 
@@ -364,7 +364,7 @@ class Client:
             # is kept too, since an alias may move between two tries.
             request.offset = file.tell()
             stream = self._checkpoints.DownloadCheckpoint(
-                request, timeout=self._connection.timeout
+                request, **self._connection.call_options
             )
             for message in stream:
                 request.name = message.checkpoint or request.name

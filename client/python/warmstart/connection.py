@@ -18,13 +18,17 @@ _PASSING = frozenset({grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.ABORTED})
 
 _FIRST_DELAY_SECONDS = 0.2
 
-# The report of a large model is large, in answers and in error details.
+# The report of a large model is large, in answers and in error details; of the
+# latter, the server sends only as much as the client says that it takes.
+_MAX_ERROR_BYTES = 32 << 20
 _CHANNEL_OPTIONS = (
     ("grpc.max_receive_message_length", -1),
     ("grpc.max_send_message_length", -1),
-    ("grpc.max_metadata_size", 64 << 20),
-    ("grpc.absolute_max_metadata_size", 64 << 20),
+    # The bytes of details travel as text.
+    ("grpc.max_metadata_size", 2 * _MAX_ERROR_BYTES),
+    ("grpc.absolute_max_metadata_size", 2 * _MAX_ERROR_BYTES),
 )
+_METADATA = (("warmstart-max-error-bytes", str(_MAX_ERROR_BYTES)),)
 
 
 class Connection:
@@ -35,7 +39,8 @@ class Connection:
         if attempts < 1:
             raise ValueError("attempts must be at least 1")
         self.channel = grpc.insecure_channel(address, options=_CHANNEL_OPTIONS)
-        self.timeout = timeout
+        # Of every call.
+        self.call_options = {"timeout": timeout, "metadata": _METADATA}
         self._attempts = attempts
 
     def close(self) -> None:
@@ -45,13 +50,13 @@ class Connection:
     def once(self, method: Callable[..., Answer], request: object) -> Answer:
         """Calls a method that must not run twice."""
         try:
-            return method(request, timeout=self.timeout)
+            return method(request, **self.call_options)
         except grpc.RpcError as error:
             raise errors.from_rpc_error(error) from error
 
     def call(self, method: Callable[..., Answer], request: object) -> Answer:
         """Calls a method that may run twice, again after passing failures."""
-        return self.retry(lambda: method(request, timeout=self.timeout))
+        return self.retry(lambda: method(request, **self.call_options))
 
     def retry(self, attempt: Callable[[], Answer]) -> Answer:
         """Runs `attempt`, again after passing failures, a while apart."""

@@ -61,13 +61,14 @@ class FakeServer:
     """Answers each call with the next of the answers given for its method.
 
     An answer is a message, a list of messages (for a stream; a Failure in it
-    breaks the stream off), or a Failure. Requests are kept in `requests`; a
-    stream of requests is kept as a list.
+    breaks the stream off), or a Failure. Requests are kept in `requests`, a
+    stream of them as a list, and what came with them in `metadata`.
     """
 
     def __init__(self) -> None:
         """Listens on a free port."""
         self.requests: dict[str, list] = {}
+        self.metadata: dict[str, list[dict[str, str]]] = {}
         self._answers: dict[str, list] = {}
         self._server = grpc.server(futures.ThreadPoolExecutor(4))
         architectures_pb2_grpc.add_ArchitecturesServicer_to_server(
@@ -112,6 +113,8 @@ class FakeServer:
             copied = type(request)()
             copied.CopyFrom(request)
         self.requests.setdefault(name, []).append(copied)
+        metadata = dict(context.invocation_metadata())
+        self.metadata.setdefault(name, []).append(metadata)
         answer = self._answers[name].pop(0)
         if isinstance(answer, Failure):
             answer.abort(context)

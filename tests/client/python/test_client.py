@@ -205,6 +205,20 @@ def test_the_report_of_a_large_model_arrives_with_an_error(fake, fake_client):
     assert caught.value.report == report
 
 
+def test_every_call_says_how_large_an_error_it_takes(fake, fake_client, tmp_path):
+    fake.answer("SaveModel", SAVED)
+    fake.answer("WarmStart", STARTED)
+    fake.answer("DeleteCheckpoint", empty_pb2.Empty())
+    fake.answer("DownloadCheckpoint", download_answers(b"data"))
+    fake_client.save_fresh("NetA")
+    fake_client.warm_start("NetB", "checkpoints/a")
+    fake_client.delete("checkpoints/a")
+    fake_client.download("checkpoints/a", tmp_path / "a.pt")
+    assert len(fake.metadata) == 4
+    for [metadata] in fake.metadata.values():
+        assert int(metadata["warmstart-max-error-bytes"]) >= 1 << 20
+
+
 def test_an_error_without_details_has_no_reason(fake, fake_client):
     fake.answer("GetCheckpoint", Failure(grpc.StatusCode.NOT_FOUND, "none such"))
     with pytest.raises(warmstart.WarmstartError) as caught:
