@@ -9,7 +9,9 @@ import torch
 
 def bits(tensor: torch.Tensor) -> bytes:
     """A tensor's values, contiguous, as bytes."""
-    flat = tensor.detach().resolve_conj().contiguous().reshape(-1)
+    # A tensor of one element can have any stride; a new one is made for its bytes.
+    flat = torch.empty(tensor.numel(), dtype=tensor.dtype)
+    flat.copy_(tensor.detach().reshape(-1))
     return bytes(flat.view(torch.uint8).numpy())
 
 
