@@ -89,7 +89,7 @@ absl::StatusOr<std::vector<int64_t>> ReadInts(const PickleHeap& heap,
   }
   if (heap.kind(id) != PickleKind::kTuple &&
       heap.kind(id) != PickleKind::kList) {
-    return Malformed(absl::StrCat("its ", what, " is no tuple"));
+    return Malformed(absl::StrCat("its ", what, " is no tuple of integers"));
   }
   const absl::Span<const PickleId> items = heap.Items(id);
   if (items.size() > Shape::kMaxRank) {
@@ -99,8 +99,10 @@ absl::StatusOr<std::vector<int64_t>> ReadInts(const PickleHeap& heap,
   }
   std::vector<int64_t> values;
   for (PickleId item : items) {
-    ASSIGN_OR_RETURN(const int64_t value, ReadInt(heap, item, what));
-    values.push_back(value);
+    if (heap.kind(item) != PickleKind::kInt) {
+      return Malformed(absl::StrCat("its ", what, " is no tuple of integers"));
+    }
+    values.push_back(heap.Int(item));
   }
   return values;
 }
@@ -131,7 +133,7 @@ absl::StatusOr<TensorValue> ReadTensor(const PickleHeap& heap,
   tensor.storage = arguments[0];
   ASSIGN_OR_RETURN(tensor.offset, ReadInt(heap, arguments[1], "offset"));
   ASSIGN_OR_RETURN(tensor.sizes, ReadInts(heap, arguments[2], "shape"));
-  ASSIGN_OR_RETURN(tensor.strides, ReadInts(heap, arguments[3], "strides"));
+  ASSIGN_OR_RETURN(tensor.strides, ReadInts(heap, arguments[3], "stride"));
   if (v3) {
     tensor.dtype = ReadDType(heap, arguments[6]);
     if (!tensor.dtype) {

@@ -20,8 +20,6 @@
 namespace warmstart::format {
 namespace {
 
-constexpr size_t kMaxMetadataBytes = size_t{16} << 20;
-
 std::string DumpJson(const Json& value) {
   return value.dump(-1, ' ', false, Json::error_handler_t::replace);
 }
@@ -251,17 +249,18 @@ std::optional<std::string> PlainKey(const PickleHeap& heap, PickleId id) {
   }
 }
 
-std::string MetadataText(Json object, std::vector<SkippedValue>* skipped) {
+std::string MetadataText(Json object, size_t max_bytes,
+                         std::vector<SkippedValue>* skipped) {
   if (object.empty()) return "";
   std::string text = DumpJson(object);
-  if (text.size() <= kMaxMetadataBytes) return text;
+  if (text.size() <= max_bytes) return text;
   std::vector<std::pair<size_t, std::string>> members;
   for (const auto& member : object.items()) {
     members.emplace_back(DumpJson(member.value()).size(), member.key());
   }
   std::sort(members.begin(), members.end());
   size_t size = text.size();
-  while (size > kMaxMetadataBytes && !members.empty()) {
+  while (size > max_bytes && !members.empty()) {
     const auto& [member_size, key] = members.back();
     skipped->push_back(
         {PrintablePath(key),

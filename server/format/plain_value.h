@@ -31,10 +31,14 @@ size_t ScalarTextSize(const PickleHeap& heap, PickleId id);
 // what is neither text nor a number, a boolean or None.
 std::optional<std::string> PlainKey(const PickleHeap& heap, PickleId id);
 
+// What a checkpoint's metadata may take: it is for people to read.
+inline constexpr size_t kMaxMetadataBytes = size_t{16} << 20;
+
 // The text of a metadata object; "" where it is empty. Text that is no UTF-8
-// has U+FFFD in place of what is wrong. Where the whole is larger than 16 MiB,
-// its largest members go and are reported: metadata is for people to read.
-std::string MetadataText(Json object, std::vector<SkippedValue>* skipped);
+// has U+FFFD in place of what is wrong. Where the whole is larger than
+// `max_bytes`, its largest members go and are reported.
+std::string MetadataText(Json object, size_t max_bytes,
+                         std::vector<SkippedValue>* skipped);
 
 // A path as SkippedValue has it: with escapes where it could not be a key.
 std::string PrintablePath(absl::string_view path);

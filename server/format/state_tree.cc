@@ -140,7 +140,7 @@ absl::Status StateTree::Read(PickleId root) {
     return Error("the file holds a single plain value instead of tensors");
   }
   contents_.metadata_json =
-      MetadataText(std::move(metadata), &contents_.skipped);
+      MetadataText(std::move(metadata), kMaxMetadataBytes, &contents_.skipped);
   return absl::OkStatus();
 }
 
