@@ -2,7 +2,6 @@
 
 #include <ATen/detail/CUDAHooksInterface.h>
 #include <c10/core/CachingDeviceAllocator.h>
-#include <c10/util/Exception.h>
 #include <dlfcn.h>
 #include <link.h>
 
@@ -72,7 +71,8 @@ std::string TorchLibraryFolder() {
   if (torch == nullptr) return "";
   struct link_map* map = nullptr;
   std::string path;
-  if (dlinfo(torch, RTLD_DI_LINKMAP, &map) == 0) path = map->l_name;
+  if (dlinfo(torch, RTLD_DI_LINKMAP, static_cast<void*>(&map)) == 0)
+    path = map->l_name;
   dlclose(torch);
   const size_t slash = path.rfind('/');
   return slash == std::string::npos ? "" : path.substr(0, slash);
@@ -92,29 +92,28 @@ absl::StatusOr<std::string> LoadCudaLibrary() {
       absl::StrCat(kName, " could not be loaded (", errors, ")"));
 }
 
-// Keeps the last warning.
-class LastWarning : public c10::WarningHandler {
- public:
-  void process(const c10::Warning& warning) override { text_ = warning.msg(); }
-  const std::string& text() const { return text_; }
+// What CUDA's runtime, which libtorch_cuda.so brings, says about the devices: a
+// driver that is too old, for one.
+std::string RuntimeProblem() {
+  const auto get_count = reinterpret_cast<int (*)(int*)>(
+      dlsym(RTLD_DEFAULT, "cudaGetDeviceCount"));
+  const auto get_text = reinterpret_cast<const char* (*)(int)>(
+      dlsym(RTLD_DEFAULT, "cudaGetErrorString"));
+  if (get_count == nullptr || get_text == nullptr) {
+    return "its CUDA runtime is missing";
+  }
+  int count = 0;
+  return get_text(get_count(&count));
+}
 
- private:
-  std::string text_;
-};
-
-// The number of devices that LibTorch can use. It says in a warning why there
-// is none: a driver that is too old, for one.
+// The number of devices that LibTorch can use.
 absl::StatusOr<int> UsableDeviceCount() {
   int count = 0;
-  LastWarning warning;
-  RETURN_IF_ERROR(GuardTorch([&] {
-    c10::WarningUtils::WarningHandlerGuard guard(&warning);
-    count = at::detail::getCUDAHooks().deviceCount();
-  }));
+  RETURN_IF_ERROR(
+      GuardTorch([&] { count = at::detail::getCUDAHooks().getNumGPUs(); }));
   if (count > 0) return count;
-  return absl::NotFoundError(absl::StrCat(
-      "LibTorch can use none of the GPUs",
-      warning.text().empty() ? "" : absl::StrCat(" (", warning.text(), ")")));
+  return absl::NotFoundError(absl::StrCat("LibTorch can use none of the GPUs (",
+                                          RuntimeProblem(), ")"));
 }
 
 absl::StatusOr<Cuda> TryLoadCuda() {

@@ -61,7 +61,7 @@ class DevicePlacement : public Placement {
 
   // Bytes go to the device as they are, whatever their alignment, and are cast
   // there.
-  void Cast(const HostTensor& source, at::Tensor flat_result) const {
+  void Cast(const HostTensor& source, const at::Tensor& flat_result) const {
     const DType from = source.spec.dtype();
     const int64_t size = DTypeSize(from);
     const int64_t total = source.spec.num_elements();

@@ -2,6 +2,7 @@
 
 #include <c10/core/CachingDeviceAllocator.h>
 
+#include <cstddef>
 #include <memory>
 #include <string>
 #include <vector>
@@ -104,8 +105,8 @@ absl::StatusOr<Wanted> Arrange(const Architecture& schema,
 }
 
 // One past the last entry that needs fresh values.
-int64_t EndOfInitialized(const Wanted& wanted) {
-  int64_t end = static_cast<int64_t>(wanted.size());
+size_t EndOfInitialized(const Wanted& wanted) {
+  size_t end = wanted.size();
   while (end > 0 &&
          (wanted[end - 1] == nullptr || !IsInitialized(*wanted[end - 1]))) {
     --end;
@@ -134,7 +135,7 @@ class Loader {
   }
 
  private:
-  void Handle(int64_t i) {
+  void Handle(size_t i) {
     const LoadEntry* const load = wanted_[i];
     if (load == nullptr || !IsInitialized(*load)) {
       if (streams_ == RandomStreams::kOneInOrder && i < end_of_initialized_) {
@@ -150,12 +151,12 @@ class Loader {
                           Generator(i), load->output);
   }
 
-  Distribution DistributionOfEntry(int64_t i) const {
+  Distribution DistributionOfEntry(size_t i) const {
     const ArchitectureEntry& entry = schema_.entries[i];
     return DistributionOf(entry.initializer, entry.spec.shape());
   }
 
-  at::Generator& Generator(int64_t i) {
+  at::Generator& Generator(size_t i) {
     if (streams_ == RandomStreams::kOnePerKey) {
       generator_ =
           placement_.NewGenerator(KeySeed(seed_, schema_.entries[i].key));
@@ -170,7 +171,7 @@ class Loader {
   const RandomStreams streams_;
   const uint64_t seed_;
   const Wanted& wanted_;
-  const int64_t end_of_initialized_;
+  const size_t end_of_initialized_;
   at::Generator generator_;
 };
 
