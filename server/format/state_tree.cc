@@ -107,7 +107,7 @@ class StateTree {
       const std::vector<PickleId>& items);
   absl::Status CheckUtf8(PickleId key);
   absl::StatusOr<absl::flat_hash_set<std::string>> ReadNames(PickleId set);
-  absl::Status ReadModuleVersions(PickleId root);
+  absl::Status ReadModuleVersions(PickleId state_dict);
 
   const PickleHeap& heap_;
   const absl::string_view file_;
@@ -125,7 +125,6 @@ class StateTree {
 
 absl::Status StateTree::Read(PickleId root) {
   root = LookThroughTags(heap_, root);
-  RETURN_IF_ERROR(ReadModuleVersions(root));
   ASSIGN_OR_RETURN(Outcome outcome, Visit(root));
   if (!outcome.plain) return absl::OkStatus();
   Json metadata = *std::move(outcome.plain);
@@ -235,8 +234,12 @@ absl::StatusOr<Outcome> StateTree::AsSubtree(Visitor visitor) {
 
 absl::StatusOr<Outcome> StateTree::VisitDict(
     PickleId id, const std::vector<PickleId>& items) {
+  // Their place is before those of the state_dicts in it.
+  const size_t place = contents_.module_versions.size();
+  RETURN_IF_ERROR(ReadModuleVersions(id));
   ASSIGN_OR_RETURN(Outcome outcome,
                    AsSubtree([&] { return VisitMembers(items); }));
+  if (!outcome.has_tensors) contents_.module_versions.resize(place);
   // A subclass may have attributes besides; an OrderedDict's are known.
   std::vector<PickleId> attributes;
   if (heap_.kind(id) == PickleKind::kObject &&
@@ -447,13 +450,15 @@ absl::StatusOr<Outcome> StateTree::SkipOutcome(std::string reason) {
   return Outcome();
 }
 
-// state_dict()._metadata: {"": {"version": 1}, "fc1": {"version": 1}, ...}
-absl::Status StateTree::ReadModuleVersions(PickleId root) {
+// state_dict()._metadata: {"": {"version": 1}, "fc1": {"version": 1}, ...}. Its
+// paths get that of the state_dict itself before them, as keys do.
+absl::Status StateTree::ReadModuleVersions(PickleId state_dict) {
   constexpr size_t kMaxFacts = 64;
   std::vector<PickleId> attributes;
-  if (heap_.kind(root) != PickleKind::kObject ||
-      !IsGlobal(heap_, ClassOf(heap_, root), "collections", "OrderedDict") ||
-      !GetAttributes(heap_, root, &attributes)) {
+  if (heap_.kind(state_dict) != PickleKind::kObject ||
+      !IsGlobal(heap_, ClassOf(heap_, state_dict), "collections",
+                "OrderedDict") ||
+      !GetAttributes(heap_, state_dict, &attributes)) {
     return absl::OkStatus();
   }
   const PickleId metadata = FindItem(heap_, attributes, "_metadata");
@@ -470,8 +475,12 @@ absl::Status StateTree::ReadModuleVersions(PickleId root) {
     const PickleId version =
         FindItem(heap_, heap_.Items(member.value), "version");
     if (version != kNoPickleId && heap_.kind(version) == PickleKind::kInt) {
+      std::string path = path_;
+      if (!path.empty() && !member.name.empty()) path.push_back('.');
+      path.append(member.name);
+      RETURN_IF_ERROR(budget_.Text(path.size()));
       contents_.module_versions.push_back(
-          {std::move(member.name), heap_.Int(version)});
+          {std::move(path), heap_.Int(version)});
     }
   }
   return absl::OkStatus();

@@ -61,7 +61,8 @@ struct Manifest {
   // Paths of the nested dicts that hold tensors at any depth, in file order,
   // the root left out: {"model_state": {...}, "step": 1} gives "model_state".
   std::vector<std::string> subtrees;
-  // From the root state_dict's _metadata; empty where the file has none.
+  // From the state_dicts' _metadata, the path of a nested one put before its
+  // modules' paths; empty where the file has none.
   std::vector<ModuleVersion> module_versions;
   // The values that are no tensors, nested as in the file, as the text of one
   // JSON object; "" where there are none.
