@@ -39,7 +39,8 @@ bool IsGroup(const std::string& word) { return !CommandsOfGroup(word).empty(); }
 
 absl::Status UnknownCommand(absl::Span<const std::string> words) {
   if (words[0].size() > 1 && words[0][0] == '-') {
-    return UsageError(absl::StrCat("unknown flag ", words[0]));
+    // Only global flags are known before a command is.
+    return ParseArguments(GlobalFlags(), words.subspan(0, 1)).status();
   }
   std::set<std::string> names;
   for (const Command* command : Commands()) names.emplace(command->name);

@@ -1,3 +1,6 @@
+#include <algorithm>
+#include <cstdint>
+#include <limits>
 #include <optional>
 #include <string>
 
@@ -43,6 +46,13 @@ absl::StatusOr<v1::ListCheckpointsRequest> BuildRequest(
   return request;
 }
 
+absl::StatusOr<int64_t> Limit(const Arguments& arguments) {
+  constexpr uint64_t kMost = std::numeric_limits<int64_t>::max();
+  CLIENT_ASSIGN_OR_RETURN(const std::optional<uint64_t> limit,
+                          Uint64Value(arguments, "limit"));
+  return static_cast<int64_t>(std::min(limit.value_or(kDefaultLimit), kMost));
+}
+
 void PrintHandles(const v1::ListCheckpointsResponse& response,
                   const Session& session) {
   for (const v1::Checkpoint& checkpoint : response.checkpoints()) {
@@ -82,12 +92,11 @@ void PrintTable(const v1::ListCheckpointsResponse& response,
 absl::Status Run(const Arguments& arguments, Session& session) {
   CLIENT_ASSIGN_OR_RETURN(const v1::ListCheckpointsRequest request,
                           BuildRequest(arguments));
-  CLIENT_ASSIGN_OR_RETURN(const std::optional<uint64_t> limit,
-                          Uint64Value(arguments, "limit"));
+  CLIENT_ASSIGN_OR_RETURN(const int64_t limit, Limit(arguments));
   CLIENT_ASSIGN_OR_RETURN(
       const auto response,
       GatherPages<v1::ListCheckpointsResponse>(
-          request, limit.value_or(kDefaultLimit), /*max_page=*/1000,
+          request, limit, /*max_page=*/1000,
           [&](const auto& page) {
             return session.client().ListCheckpoints(page);
           },
