@@ -4,7 +4,7 @@
 
 #include "absl/status/status.h"
 #include "server/base/status_macros.h"
-#include "server/rpc/error_translation.h"
+#include "server/rpc/handler.h"
 #include "server/rpc/request_translation.h"
 #include "server/rpc/response_translation.h"
 
@@ -37,7 +37,7 @@ absl::Status Register(ArchitectureRegistry& registry,
 absl::Status Get(ArchitectureRegistry& registry,
                  const v1::GetArchitectureRequest& request,
                  v1::Architecture* response) {
-  ASSIGN_OR_RETURN(const ModelPtr model, registry.Find(request.name()));
+  ASSIGN_OR_RETURN(const ModelPtr model, registry.Find(request.name(), "name"));
   Fill(registry, *model, response);
   return absl::OkStatus();
 }
@@ -56,34 +56,32 @@ absl::Status List(ArchitectureRegistry& registry,
   return absl::OkStatus();
 }
 
-grpc::Status Answer(grpc::ServerContext* call, const absl::Status& status) {
-  return ToGrpcStatus(status, nullptr, MaxErrorBytes(*call));
-}
-
 }  // namespace
 
 grpc::Status ArchitecturesService::RegisterArchitecture(
     grpc::ServerContext* call, const v1::RegisterArchitectureRequest* request,
     v1::Architecture* response) {
-  return Answer(call, Register(registry_, *request, response));
+  return Answer(*call, [&] { return Register(registry_, *request, response); });
 }
 
 grpc::Status ArchitecturesService::GetArchitecture(
     grpc::ServerContext* call, const v1::GetArchitectureRequest* request,
     v1::Architecture* response) {
-  return Answer(call, Get(registry_, *request, response));
+  return Answer(*call, [&] { return Get(registry_, *request, response); });
 }
 
 grpc::Status ArchitecturesService::ListArchitectures(
     grpc::ServerContext* call, const v1::ListArchitecturesRequest* request,
     v1::ListArchitecturesResponse* response) {
-  return Answer(call, List(registry_, *request, response));
+  return Answer(*call, [&] { return List(registry_, *request, response); });
 }
 
 grpc::Status ArchitecturesService::DeleteArchitecture(
     grpc::ServerContext* call, const v1::DeleteArchitectureRequest* request,
     google::protobuf::Empty*) {
-  return Answer(call, registry_.Delete(request->name(), request->force()));
+  return Answer(*call, [&] {
+    return registry_.Delete(request->name(), request->force());
+  });
 }
 
 }  // namespace warmstart::rpc

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
-#include "server/rpc/error_translation.h"
+#include "server/rpc/handler.h"
 #include "server/rpc/request_translation.h"
 #include "server/rpc/response_translation.h"
 #include "server/service/download.h"
@@ -70,14 +70,11 @@ absl::Status Update(store::Store& store,
 
 absl::Status Delete(store::Store& store,
                     const v1::DeleteCheckpointRequest& request) {
+  if (request.name().empty()) return InvalidField("name", "is required");
   const absl::StatusOr<CheckpointName> name =
       CheckpointName::Parse(request.name());
   if (!name.ok()) return InvalidField("name", name.status().message());
-  const absl::Status status = store.DeleteCheckpoint(*name, request.force());
-  return WithErrorInfo(status,
-                       absl::IsNotFound(status) ? reason::kCheckpointNotFound
-                                                : reason::kCheckpointInUse,
-                       {{"checkpoint", request.name()}});
+  return store.DeleteCheckpoint(*name, request.force());
 }
 
 absl::Status Send(const service::Context& context,
@@ -150,8 +147,7 @@ absl::Status Set(store::Store& store, const v1::SetAliasRequest& request,
 
 absl::Status Drop(store::Store& store, const v1::DeleteAliasRequest& request) {
   ASSIGN_OR_RETURN(const AliasName name, ParseAlias(request.name()));
-  return WithErrorInfo(store.DeleteAlias(name), reason::kAliasNotFound,
-                       {{"alias", name.ToString()}});
+  return store.DeleteAlias(name);
 }
 
 absl::Status List(store::Store& store, const v1::ListAliasesRequest& request,
@@ -167,64 +163,66 @@ absl::Status List(store::Store& store, const v1::ListAliasesRequest& request,
   return absl::OkStatus();
 }
 
-grpc::Status Answer(grpc::ServerContext* call, const absl::Status& status) {
-  return ToGrpcStatus(status, nullptr, MaxErrorBytes(*call));
-}
-
 }  // namespace
 
 grpc::Status CheckpointsService::GetCheckpoint(
     grpc::ServerContext* call, const v1::GetCheckpointRequest* request,
     v1::Checkpoint* response) {
-  return Answer(call, Get(*context_.store, *request, response));
+  return Answer(*call,
+                [&] { return Get(*context_.store, *request, response); });
 }
 
 grpc::Status CheckpointsService::ListCheckpoints(
     grpc::ServerContext* call, const v1::ListCheckpointsRequest* request,
     v1::ListCheckpointsResponse* response) {
-  return Answer(call, List(*context_.store, *request, response));
+  return Answer(*call,
+                [&] { return List(*context_.store, *request, response); });
 }
 
 grpc::Status CheckpointsService::UpdateCheckpoint(
     grpc::ServerContext* call, const v1::UpdateCheckpointRequest* request,
     v1::Checkpoint* response) {
-  return Answer(call, Update(*context_.store, *request, response));
+  return Answer(*call,
+                [&] { return Update(*context_.store, *request, response); });
 }
 
 grpc::Status CheckpointsService::DeleteCheckpoint(
     grpc::ServerContext* call, const v1::DeleteCheckpointRequest* request,
     google::protobuf::Empty*) {
-  return Answer(call, Delete(*context_.store, *request));
+  return Answer(*call, [&] { return Delete(*context_.store, *request); });
 }
 
 grpc::Status CheckpointsService::DownloadCheckpoint(
     grpc::ServerContext* call, const v1::DownloadCheckpointRequest* request,
     DownloadStream* stream) {
-  return Answer(call, Send(context_, *request, stream));
+  return Answer(*call, [&] { return Send(context_, *request, stream); });
 }
 
 grpc::Status CheckpointsService::GetManifest(
     grpc::ServerContext* call, const v1::GetManifestRequest* request,
     v1::Manifest* response) {
-  return Answer(call, GetEntries(*context_.store, *request, response));
+  return Answer(
+      *call, [&] { return GetEntries(*context_.store, *request, response); });
 }
 
 grpc::Status CheckpointsService::SetAlias(grpc::ServerContext* call,
                                           const v1::SetAliasRequest* request,
                                           v1::Alias* response) {
-  return Answer(call, Set(*context_.store, *request, response));
+  return Answer(*call,
+                [&] { return Set(*context_.store, *request, response); });
 }
 
 grpc::Status CheckpointsService::DeleteAlias(
     grpc::ServerContext* call, const v1::DeleteAliasRequest* request,
     google::protobuf::Empty*) {
-  return Answer(call, Drop(*context_.store, *request));
+  return Answer(*call, [&] { return Drop(*context_.store, *request); });
 }
 
 grpc::Status CheckpointsService::ListAliases(
     grpc::ServerContext* call, const v1::ListAliasesRequest* request,
     v1::ListAliasesResponse* response) {
-  return Answer(call, List(*context_.store, *request, response));
+  return Answer(*call,
+                [&] { return List(*context_.store, *request, response); });
 }
 
 }  // namespace warmstart::rpc

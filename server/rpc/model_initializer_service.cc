@@ -9,6 +9,7 @@
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/rpc/error_translation.h"
+#include "server/rpc/handler.h"
 #include "server/rpc/request_translation.h"
 #include "server/rpc/response_translation.h"
 #include "server/service/save_model.h"
@@ -85,37 +86,45 @@ absl::Status ToProto(const service::SaveModelResult& result,
   return absl::OkStatus();
 }
 
+absl::Status SaveAndAnswer(const service::Context& context,
+                           grpc::ServerContext* call, SaveStream* stream,
+                           v1::SaveModelResponse* response) {
+  ASSIGN_OR_RETURN(const service::SaveModelResult result,
+                   Save(context, call, stream));
+  return ToProto(result, response);
+}
+
+// Fills the report also where the answer is an error: a policy was not met.
+absl::Status Start(const service::Context& context,
+                   const v1::WarmStartRequest& request,
+                   v1::WarmStartResponse* response) {
+  ASSIGN_OR_RETURN(const service::WarmStartRequest translated,
+                   FromProto(request));
+  ASSIGN_OR_RETURN(const service::WarmStartResult result,
+                   service::WarmStart(context, translated));
+  rpc::ToProto(result.report, response->mutable_report());
+  RETURN_IF_ERROR(result.verdict);
+  if (!result.checkpoint.has_value()) return absl::OkStatus();
+  return rpc::ToProto(*result.checkpoint, response->mutable_checkpoint());
+}
+
 }  // namespace
 
 grpc::Status ModelInitializerService::SaveModel(
     grpc::ServerContext* call, SaveStream* stream,
     v1::SaveModelResponse* response) {
-  const absl::StatusOr<service::SaveModelResult> result =
-      Save(context_, call, stream);
-  return ToGrpcStatus(
-      result.ok() ? ToProto(*result, response) : result.status(), nullptr,
-      MaxErrorBytes(*call));
+  return Answer(
+      *call, [&] { return SaveAndAnswer(context_, call, stream, response); });
 }
 
 grpc::Status ModelInitializerService::WarmStart(
     grpc::ServerContext* call, const v1::WarmStartRequest* request,
     v1::WarmStartResponse* response) {
-  absl::StatusOr<service::WarmStartRequest> translated = FromProto(*request);
-  const absl::StatusOr<service::WarmStartResult> result =
-      translated.ok() ? service::WarmStart(context_, *translated)
-                      : translated.status();
-  if (!result.ok()) {
-    return ToGrpcStatus(result.status(), nullptr, MaxErrorBytes(*call));
-  }
-  rpc::ToProto(result->report, response->mutable_report());
-  if (!result->verdict.ok()) {
-    return ToGrpcStatus(result->verdict, &response->report(),
-                        MaxErrorBytes(*call));
-  }
-  if (!result->checkpoint.has_value()) return grpc::Status::OK;
-  return ToGrpcStatus(
-      rpc::ToProto(*result->checkpoint, response->mutable_checkpoint()),
-      nullptr, MaxErrorBytes(*call));
+  const absl::Status status =
+      Guarded([&] { return Start(context_, *request, response); });
+  return ToGrpcStatus(status,
+                      response->has_report() ? &response->report() : nullptr,
+                      MaxErrorBytes(*call));
 }
 
 }  // namespace warmstart::rpc

@@ -1,11 +1,10 @@
 #include "server/rpc/response_translation.h"
 
-#include <google/protobuf/util/json_util.h>
-
 #include <string>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
+#include "server/rpc/metadata_translation.h"
 #include "server/service/origin.h"
 
 namespace warmstart::rpc {
@@ -187,16 +186,8 @@ absl::Status AddFullView(const store::Checkpoint& checkpoint,
                      MatchReportFromJson(checkpoint.report_json));
     ToProto(report, proto->mutable_report());
   }
-  if (!manifest.metadata_json.empty()) {
-    const auto parsed = google::protobuf::util::JsonStringToMessage(
-        manifest.metadata_json, proto->mutable_metadata());
-    if (!parsed.ok()) {
-      return absl::DataLossError(
-          absl::StrCat("the metadata of ", checkpoint.name.ToString(),
-                       " cannot be read: ", parsed.ToString()));
-    }
-  }
-  return absl::OkStatus();
+  if (manifest.metadata_json.empty()) return absl::OkStatus();
+  return MetadataToProto(manifest.metadata_json, proto->mutable_metadata());
 }
 
 void ToProto(const MatchReport& report, v1::MatchReport* proto) {

@@ -15,9 +15,22 @@
 namespace warmstart::rpc {
 namespace {
 
-// The largest request is the schema of an architecture; chunks of files are a
-// tenth of this.
-constexpr int kMaxRequestBytes = 80 * 1024 * 1024;
+// Chunks of files are at most 8 MiB, and the schema of the largest architecture
+// that the server takes some 30. Not more than needed: what a message takes in
+// memory may be many times its size.
+constexpr int kMaxRequestBytes = 32 * 1024 * 1024;
+
+// Each running call takes a thread. Calls beyond these are refused with
+// RESOURCE_EXHAUSTED.
+constexpr int kMaxThreads = 1024;
+
+// Clients that are gone without a word are noticed after a minute and a third,
+// and what they were uploading is removed; the standard is two hours.
+constexpr int kKeepaliveMs = 60'000;
+constexpr int kKeepaliveTimeoutMs = 20'000;
+// Clients may ask as often as this whether the server is alive; the standard,
+// five minutes, would close connections that wait for a long answer.
+constexpr int kMinPingIntervalMs = 10'000;
 
 class GrpcServer final : public RpcServer {
  public:
@@ -32,6 +45,15 @@ class GrpcServer final : public RpcServer {
                              &port_);
     // Two servers that share a port by mistake would each get half the calls.
     builder.AddChannelArgument(GRPC_ARG_ALLOW_REUSEPORT, 0);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIME_MS, kKeepaliveMs);
+    builder.AddChannelArgument(GRPC_ARG_KEEPALIVE_TIMEOUT_MS,
+                               kKeepaliveTimeoutMs);
+    builder.AddChannelArgument(
+        GRPC_ARG_HTTP2_MIN_RECV_PING_INTERVAL_WITHOUT_DATA_MS,
+        kMinPingIntervalMs);
+    grpc::ResourceQuota quota("warmstart");
+    quota.SetMaxThreads(kMaxThreads);
+    builder.SetResourceQuota(quota);
     builder.SetMaxReceiveMessageSize(kMaxRequestBytes);
     builder.SetMaxSendMessageSize(-1);
     builder.RegisterService(&model_initializer_);

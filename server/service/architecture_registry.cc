@@ -16,13 +16,42 @@ constexpr size_t kDefaultPageSize = 50;
 // Begins the page tokens of registered architectures; no name has a colon.
 constexpr char kStoredToken[] = "stored:";
 
-absl::StatusOr<std::string> ParseName(absl::string_view name) {
-  if (name.empty()) return InvalidField("architecture", "is required");
+// Schemas are read and written as a whole, in memory. The largest mixtures of
+// experts have some hundred thousand keys.
+constexpr size_t kMaxEntries = size_t{1} << 18;
+constexpr size_t kMaxKeyBytes = size_t{16} << 10;
+
+std::string ResourceOf(absl::string_view id) {
+  return absl::StrCat("architectures/", id);
+}
+
+absl::StatusOr<std::string> ParseName(absl::string_view name,
+                                      absl::string_view field) {
+  if (name.empty()) return InvalidField(field, "is required");
   absl::StatusOr<std::string> parsed = ParseArchitectureName(name);
-  if (!parsed.ok()) {
-    return InvalidField("architecture", parsed.status().message());
-  }
+  if (!parsed.ok()) return InvalidField(field, parsed.status().message());
   return parsed;
+}
+
+absl::Status CheckCount(absl::string_view field, size_t count) {
+  if (count <= kMaxEntries) return absl::OkStatus();
+  return InvalidField(field, absl::StrCat("there are ", count, ", at most ",
+                                          kMaxEntries, " are allowed"));
+}
+
+absl::Status CheckSize(const Architecture& architecture) {
+  RETURN_IF_ERROR(
+      CheckCount("architecture.entries", architecture.entries.size()));
+  RETURN_IF_ERROR(
+      CheckCount("architecture.modules", architecture.modules.size()));
+  for (size_t i = 0; i < architecture.entries.size(); ++i) {
+    if (architecture.entries[i].key.size() > kMaxKeyBytes) {
+      return InvalidField(
+          absl::StrCat("architecture.entries[", i, "].key"),
+          absl::StrCat("is longer than ", kMaxKeyBytes, " bytes"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
@@ -37,61 +66,69 @@ ArchitectureRegistry::ArchitectureRegistry(
   }
 }
 
-absl::StatusOr<ModelPtr> ArchitectureRegistry::Find(absl::string_view name) {
-  ASSIGN_OR_RETURN(const std::string id, ParseName(name));
+absl::StatusOr<ModelPtr> ArchitectureRegistry::Find(absl::string_view name,
+                                                    absl::string_view field) {
+  ASSIGN_OR_RETURN(const std::string id, ParseName(name, field));
   if (const auto found = built_in_.find(id); found != built_in_.end()) {
     return found->second;
   }
-  // Held while the store is read, so that what is cached is never older than
-  // what a Delete left.
-  absl::MutexLock lock(&mutex_);
-  if (const auto found = cache_.find(id); found != cache_.end()) {
-    return found->second;
+  uint64_t deletions = 0;
+  {
+    absl::MutexLock lock(&mutex_);
+    if (const auto found = cache_.find(id); found != cache_.end()) {
+      return found->second;
+    }
+    deletions = deletions_;
   }
   absl::StatusOr<Architecture> schema = store_.GetArchitecture(id);
   if (absl::IsNotFound(schema.status())) {
     return WithErrorInfo(
-        absl::NotFoundError(absl::StrCat(
-            "architectures/", id, " is not registered; built in are ",
-            absl::StrJoin(built_in_, ", ",
-                          [](std::string* out, const auto& entry) {
-                            out->append(entry.first);
-                          }),
-            "; others are registered with RegisterArchitecture")),
-        reason::kArchitectureNotFound,
-        {{"architecture", absl::StrCat("architectures/", id)}});
+        absl::NotFoundError(
+            absl::StrCat(ResourceOf(id), " is not registered; built in are ",
+                         absl::StrJoin(built_in_, ", ",
+                                       [](std::string* out, const auto& entry) {
+                                         out->append(entry.first);
+                                       }),
+                         "; others are registered with RegisterArchitecture")),
+        reason::kArchitectureNotFound, {{"architecture", ResourceOf(id)}});
   }
   if (!schema.ok()) return schema.status();
-  ModelPtr model = backend::MakeSchemaArchitecture(*std::move(schema));
-  if (cache_.size() >= kMaxCached) cache_.clear();
-  cache_[id] = model;
+  const ModelPtr model = backend::MakeSchemaArchitecture(*std::move(schema));
+  Remember(id, model, deletions);
   return model;
+}
+
+void ArchitectureRegistry::Remember(const std::string& id,
+                                    const ModelPtr& model, uint64_t deletions) {
+  const size_t entries = model->schema().entries.size();
+  absl::MutexLock lock(&mutex_);
+  if (deletions != deletions_ || cache_.contains(id)) return;
+  if (cached_entries_ + entries > kMaxCachedEntries) {
+    cache_.clear();
+    cached_entries_ = 0;
+  }
+  cache_[id] = model;
+  cached_entries_ += entries;
 }
 
 absl::StatusOr<ModelPtr> ArchitectureRegistry::Register(
     Architecture architecture) {
-  ASSIGN_OR_RETURN(architecture.name, ParseName(architecture.name));
+  ASSIGN_OR_RETURN(architecture.name,
+                   ParseName(architecture.name, "architecture.name"));
+  RETURN_IF_ERROR(CheckSize(architecture));
   if (absl::Status status = ValidateArchitecture(architecture); !status.ok()) {
-    return WithErrorInfo(std::move(status), reason::kInvalidField,
-                         {{"field", "architecture"}});
+    return InvalidField("architecture", status.message());
   }
-  const std::string name = architecture.name;
-  if (IsBuiltIn(name)) {
+  if (IsBuiltIn(architecture.name)) {
+    const std::string resource = ResourceOf(architecture.name);
     return WithErrorInfo(
         absl::AlreadyExistsError(absl::StrCat(
-            "architectures/", name,
+            resource,
             " is built into the server; register yours under another name")),
-        reason::kArchitectureBuiltIn,
-        {{"architecture", absl::StrCat("architectures/", name)}});
+        reason::kArchitectureBuiltIn, {{"architecture", resource}});
   }
-  absl::Status status = store_.PutArchitecture(architecture);
-  if (absl::IsAlreadyExists(status)) {
-    return WithErrorInfo(
-        std::move(status), reason::kArchitectureExists,
-        {{"architecture", absl::StrCat("architectures/", name)}});
-  }
-  RETURN_IF_ERROR(status);
-  return Find(name);
+  RETURN_IF_ERROR(store_.PutArchitecture(architecture));
+  return backend::MakeSchemaArchitecture(std::move(architecture));
 }
 
 absl::StatusOr<ModelPage> ArchitectureRegistry::List(
@@ -134,21 +171,21 @@ absl::StatusOr<ModelPage> ArchitectureRegistry::List(
 }
 
 absl::Status ArchitectureRegistry::Delete(absl::string_view name, bool force) {
-  ASSIGN_OR_RETURN(const std::string id, ParseName(name));
-  const std::string resource = absl::StrCat("architectures/", id);
+  ASSIGN_OR_RETURN(const std::string id, ParseName(name, "name"));
   if (IsBuiltIn(id)) {
     return WithErrorInfo(
         absl::FailedPreconditionError(absl::StrCat(
-            resource, " is built into the server and cannot be deleted")),
-        reason::kArchitectureBuiltIn, {{"architecture", resource}});
+            ResourceOf(id), " is built into the server and cannot be deleted")),
+        reason::kArchitectureBuiltIn, {{"architecture", ResourceOf(id)}});
   }
+  RETURN_IF_ERROR(store_.DeleteArchitecture(id, force));
   absl::MutexLock lock(&mutex_);
-  cache_.erase(id);
-  const absl::Status status = store_.DeleteArchitecture(id, force);
-  return WithErrorInfo(status,
-                       absl::IsNotFound(status) ? reason::kArchitectureNotFound
-                                                : reason::kArchitectureInUse,
-                       {{"architecture", resource}});
+  ++deletions_;
+  if (const auto found = cache_.find(id); found != cache_.end()) {
+    cached_entries_ -= found->second->schema().entries.size();
+    cache_.erase(found);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace warmstart::service

@@ -4,6 +4,7 @@
 #ifndef WARMSTART_SERVER_SERVICE_ARCHITECTURE_REGISTRY_H_
 #define WARMSTART_SERVER_SERVICE_ARCHITECTURE_REGISTRY_H_
 
+#include <cstdint>
 #include <map>
 #include <memory>
 #include <string>
@@ -35,14 +36,16 @@ class ArchitectureRegistry {
       store::Store& store,
       std::vector<std::unique_ptr<backend::ModelArchitecture>> built_in);
 
-  // Takes "architectures/{architecture}" and "{architecture}".
+  // Takes "architectures/{architecture}" and "{architecture}". `field` is the
+  // request's, for the message.
   //   INVALID_ARGUMENT  the text cannot be a name
-  //   NOT_FOUND         no such architecture; the message lists the built-in
-  //   ones
-  absl::StatusOr<ModelPtr> Find(absl::string_view name);
+  //   NOT_FOUND         no such architecture; the message lists those built in
+  absl::StatusOr<ModelPtr> Find(absl::string_view name,
+                                absl::string_view field = "architecture")
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   // Registering the same schema again is no error.
-  //   INVALID_ARGUMENT  ValidateArchitecture refuses it
+  //   INVALID_ARGUMENT  ValidateArchitecture refuses it, or it is too large
   //   ALREADY_EXISTS    the name belongs to another schema or is built in
   absl::StatusOr<ModelPtr> Register(Architecture architecture);
 
@@ -51,23 +54,33 @@ class ArchitectureRegistry {
 
   //   NOT_FOUND            no such architecture
   //   FAILED_PRECONDITION  it is built in, or checkpoints name it and `force`
-  //   is
-  //                        not set
-  absl::Status Delete(absl::string_view name, bool force);
+  //                        is not set
+  absl::Status Delete(absl::string_view name, bool force)
+      ABSL_LOCKS_EXCLUDED(mutex_);
 
   bool IsBuiltIn(const std::string& name) const {
     return built_in_.contains(name);
   }
 
  private:
-  // Registered architectures that were used, so that a request does not read
-  // and check the schema again. Dropped whole when it grows past the limit.
-  static constexpr size_t kMaxCached = 256;
+  // The cache is dropped whole when its schemas have more entries than this,
+  // some 40 MB.
+  static constexpr size_t kMaxCachedEntries = 200'000;
+
+  // Caches what was read when `deletions_` had the value given.
+  void Remember(const std::string& id, const ModelPtr& model,
+                uint64_t deletions) ABSL_LOCKS_EXCLUDED(mutex_);
 
   store::Store& store_;
   std::map<std::string, ModelPtr> built_in_;
   absl::Mutex mutex_;
+  // Registered architectures that were used, so that a request does not read
+  // and check the schema again.
   std::map<std::string, ModelPtr> cache_ ABSL_GUARDED_BY(mutex_);
+  size_t cached_entries_ ABSL_GUARDED_BY(mutex_) = 0;
+  // How many there were. What was read from the store before one of them must
+  // not be cached after it.
+  uint64_t deletions_ ABSL_GUARDED_BY(mutex_) = 0;
 };
 
 }  // namespace warmstart::service

@@ -11,6 +11,14 @@
 namespace warmstart::service {
 namespace {
 
+// For a tensor that is gone though the manifest, a moment ago, named it.
+absl::Status DeletedMeanwhile(const CheckpointName& checkpoint) {
+  return WithErrorInfo(
+      absl::NotFoundError(absl::StrCat(checkpoint.ToString(),
+                                       " was deleted while it was downloaded")),
+      reason::kCheckpointNotFound, {{"checkpoint", checkpoint.ToString()}});
+}
+
 absl::StatusOr<format::FileLayout> LayoutOf(store::Store& store,
                                             const Manifest& manifest,
                                             FileFormat format) {
@@ -42,16 +50,20 @@ absl::StatusOr<std::unique_ptr<Download>> Download::Open(
                    FindCheckpoint(*context.store, "name", handle));
   ASSIGN_OR_RETURN(const Manifest manifest,
                    context.store->GetManifest(checkpoint.name));
-  ASSIGN_OR_RETURN(format::FileLayout layout,
-                   LayoutOf(*context.store, manifest, format));
-  if (offset < 0 || offset > layout.num_bytes) {
+  absl::StatusOr<format::FileLayout> layout =
+      LayoutOf(*context.store, manifest, format);
+  if (absl::IsNotFound(layout.status())) {
+    return DeletedMeanwhile(checkpoint.name);
+  }
+  RETURN_IF_ERROR(layout.status());
+  if (offset < 0 || offset > layout->num_bytes) {
     return WithErrorInfo(absl::OutOfRangeError(absl::StrCat(
                              "offset: ", offset, " is not within the file's ",
-                             layout.num_bytes, " bytes")),
+                             layout->num_bytes, " bytes")),
                          reason::kInvalidField, {{"field", "offset"}});
   }
   auto download = std::unique_ptr<Download>(
-      new Download(*context.store, checkpoint.name, std::move(layout)));
+      new Download(*context.store, checkpoint.name, *std::move(layout)));
   download->SkipTo(offset);
   return download;
 }
@@ -69,7 +81,9 @@ absl::StatusOr<absl::string_view> Download::SegmentBytes() {
   const format::Segment& segment = layout_.segments[segment_];
   if (!segment.is_blob) return absl::string_view(segment.literal);
   if (!blob_.has_value()) {
-    ASSIGN_OR_RETURN(blob_, store_.OpenBlob(segment.blob));
+    absl::StatusOr<store::BlobData> data = store_.OpenBlob(segment.blob);
+    if (absl::IsNotFound(data.status())) return DeletedMeanwhile(checkpoint_);
+    ASSIGN_OR_RETURN(blob_, std::move(data));
   }
   if (static_cast<int64_t>(blob_->bytes.size()) != segment.num_bytes) {
     return WithErrorInfo(

@@ -32,7 +32,7 @@ class Download {
 
   // Replaces *chunk by the next bytes: `max_bytes` of them, less only at the
   // end of the file, where it is empty. DATA_LOSS when a tensor can not be
-  // read.
+  // read; NOT_FOUND when the checkpoint was deleted meanwhile.
   absl::Status Read(size_t max_bytes, std::string* chunk);
 
  private:

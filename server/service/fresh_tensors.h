@@ -25,7 +25,9 @@ struct LoadedTensor {
 // is set, supplies entry i; the others are initialised from `seed`. Values that
 // the store does not have yet (initialised, cast) are computed on `device`, in
 // the scratch space of `draft`, and added to it; others are only referred to.
-// Errors are those of ModelArchitecture::PartialLoad and of the store.
+// Errors are those of ModelArchitecture::PartialLoad and of the store, and
+//   ABORTED             a source's tensor was deleted meanwhile
+//   RESOURCE_EXHAUSTED  the new tensors do not fit on the disk, or in memory
 absl::StatusOr<Manifest> LoadModel(
     const backend::ModelArchitecture& model, const backend::Device& device,
     uint64_t seed, const std::vector<std::optional<LoadedTensor>>& sources,

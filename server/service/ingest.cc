@@ -14,6 +14,7 @@
 #include "server/base/parallel.h"
 #include "server/base/status_macros.h"
 #include "server/format/reader.h"
+#include "server/service/disk_status.h"
 
 namespace warmstart::service {
 namespace {
@@ -58,8 +59,10 @@ class Ingester {
   void CollectSharedStorages();
   void CollectUncheckedRecords();
   size_t AddPiece(FileTensor tensor, std::string name);
-  absl::Status LayOut();
-  absl::Status Digest();
+  size_t PieceOfStorage(int32_t index, DType dtype);
+  absl::Status MakeRoom();
+  absl::string_view LayOut(const Piece& piece) const;
+  absl::Status ComputeDigests();
   absl::Status CheckRecords();
   Manifest MakeManifest() const;
 
@@ -70,6 +73,9 @@ class Ingester {
 
   std::vector<Piece> pieces_;
   std::vector<size_t> piece_of_tensor_;
+  absl::Span<char> scratch_;
+  // Storages that a piece covers as they stand, by index.
+  std::map<int32_t, size_t> whole_;
   // For each storage of the contents that tensors share: its piece, and its
   // number in the manifest.
   struct Shared {
@@ -85,13 +91,14 @@ size_t Ingester::AddPiece(FileTensor tensor, std::string name) {
   const FileStorage& storage = contents_.storages[tensor.storage];
   Piece piece;
   piece.name = std::move(name);
-  piece.in_place = IsContiguous(contents_, tensor);
+  piece.in_place = format::IsContiguous(contents_, tensor);
   piece.blob.num_bytes = tensor.spec.num_bytes();
   if (piece.in_place) {
     piece.offset =
         storage.offset + tensor.element_offset * DTypeSize(tensor.spec.dtype());
     if (piece.blob.num_bytes == storage.num_bytes) {
       piece.expected_crc32 = storage.crc32;
+      whole_.emplace(tensor.storage, pieces_.size());
     }
   }
   piece.tensor = std::move(tensor);
@@ -139,17 +146,26 @@ void Ingester::CollectSharedStorages() {
     if (storage.byte_swapped && users.mixed_words) continue;
     const DType dtype = storage.byte_swapped ? users.dtype : DType::kUint8;
     if (storage.num_bytes % DTypeSize(dtype) != 0) continue;
-    absl::StatusOr<Shape> shape =
-        Shape::Create({storage.num_bytes / DTypeSize(dtype)});
-    if (!shape.ok()) continue;
-    FileTensor whole;
-    whole.spec = TensorSpec::Create(dtype, *std::move(shape)).value();
-    whole.storage = index;
-    whole.strides = {1};
-    const size_t piece =
-        AddPiece(std::move(whole), absl::StrCat("storage ", index));
-    shared_[index] = {piece, static_cast<int32_t>(shared_.size())};
+    shared_[index] = {PieceOfStorage(index, dtype),
+                      static_cast<int32_t>(shared_.size())};
   }
+}
+
+// The piece of all elements of a storage: often one of its tensors is that
+// already (tied weights), and then it need not be digested twice.
+size_t Ingester::PieceOfStorage(int32_t index, DType dtype) {
+  if (const auto found = whole_.find(index); found != whole_.end()) {
+    return found->second;
+  }
+  const int64_t elements =
+      contents_.storages[index].num_bytes / DTypeSize(dtype);
+  FileTensor whole;
+  // A vector of elements that a file holds is a shape like any other.
+  whole.spec =
+      TensorSpec::Create(dtype, Shape::Create({elements}).value()).value();
+  whole.storage = index;
+  whole.strides = {1};
+  return AddPiece(std::move(whole), absl::StrCat("storage ", index));
 }
 
 void Ingester::CollectUncheckedRecords() {
@@ -164,8 +180,8 @@ void Ingester::CollectUncheckedRecords() {
   }
 }
 
-// Writes what does not stand in the files as the store keeps it.
-absl::Status Ingester::LayOut() {
+// For what does not stand in the files as the store keeps it.
+absl::Status Ingester::MakeRoom() {
   int64_t size = 0;
   for (Piece& piece : pieces_) {
     if (piece.in_place) continue;
@@ -173,34 +189,33 @@ absl::Status Ingester::LayOut() {
     size = piece.offset + piece.blob.num_bytes;
   }
   if (size == 0) return absl::OkStatus();
-  ASSIGN_OR_RETURN(absl::Span<char> scratch, draft_.NewScratch(size));
-  for (const Piece& piece : pieces_) {
-    if (piece.in_place) continue;
-    char* out = scratch.data() + piece.offset;
-    RETURN_IF_ERROR(format::ForEachPiece(
-        contents_, files_, piece.tensor, [&](absl::string_view bytes) {
-          std::memcpy(out, bytes.data(), bytes.size());
-          out += bytes.size();
-          return absl::OkStatus();
-        }));
-  }
-  for (Piece& piece : pieces_) {
-    if (!piece.in_place) {
-      // Digested from where it will be kept.
-      piece.blob = MakeBlob(absl::string_view(scratch.data() + piece.offset,
-                                              piece.blob.num_bytes));
-    }
-  }
+  ASSIGN_OR_RETURN(scratch_, DiskStatus(draft_.NewScratch(size)));
   return absl::OkStatus();
 }
 
-absl::Status Ingester::Digest() {
-  ParallelFor(pieces_.size(), [&](size_t i) {
-    Piece& piece = pieces_[i];
-    if (!piece.in_place) return;
+// The bytes of a piece from where they will be kept, written there first where
+// that is the scratch space.
+absl::string_view Ingester::LayOut(const Piece& piece) const {
+  if (piece.blob.num_bytes == 0) return absl::string_view();
+  if (piece.in_place) {
     const int32_t file = contents_.storages[piece.tensor.storage].file;
-    piece.blob =
-        MakeBlob(files_[file].bytes.substr(piece.offset, piece.blob.num_bytes));
+    return files_[file].bytes.substr(piece.offset, piece.blob.num_bytes);
+  }
+  char* const begin = scratch_.data() + piece.offset;
+  char* out = begin;
+  const absl::Status status = format::ForEachPiece(
+      contents_, files_, piece.tensor, [&](absl::string_view bytes) {
+        std::memcpy(out, bytes.data(), bytes.size());
+        out += bytes.size();
+        return absl::OkStatus();
+      });
+  static_cast<void>(status);  // errors would be the sink's, which has none
+  return absl::string_view(begin, piece.blob.num_bytes);
+}
+
+absl::Status Ingester::ComputeDigests() {
+  ParallelFor(pieces_.size(), [&](size_t i) {
+    pieces_[i].blob = MakeBlob(LayOut(pieces_[i]));
   });
   for (const Piece& piece : pieces_) {
     if (piece.expected_crc32.value_or(piece.blob.crc32) != piece.blob.crc32) {
@@ -219,7 +234,7 @@ absl::Status Ingester::CheckRecords() {
   std::vector<uint8_t> damaged(unchecked_.size());
   ParallelFor(unchecked_.size(), [&](size_t i) {
     const FileStorage& storage = contents_.storages[unchecked_[i]];
-    const absl::string_view bytes = StorageBytes(files_, storage);
+    const absl::string_view bytes = format::StorageBytes(files_, storage);
     damaged[i] =
         libdeflate_crc32(0, bytes.data(), bytes.size()) != *storage.crc32;
   });
@@ -267,8 +282,8 @@ absl::StatusOr<Manifest> Ingester::Run() {
   CollectViews();
   CollectSharedStorages();
   CollectUncheckedRecords();
-  RETURN_IF_ERROR(LayOut());
-  RETURN_IF_ERROR(Digest());
+  RETURN_IF_ERROR(MakeRoom());
+  RETURN_IF_ERROR(ComputeDigests());
   for (const Piece& piece : pieces_) {
     const int32_t file = contents_.storages[piece.tensor.storage].file;
     draft_.AddBlob(piece.in_place ? staged_[file] : nullptr, piece.offset,

@@ -24,8 +24,7 @@ namespace warmstart::service {
 // Digests are computed on all cores, and the checksums of the container are
 // compared on the way.
 //   INVALID_ARGUMENT    the bytes of a tensor do not have the checksum that
-//   their
-//                       file records
+//                       their file records
 //   RESOURCE_EXHAUSTED  the disk is full
 absl::StatusOr<Manifest> Ingest(
     const format::FileContents& contents,

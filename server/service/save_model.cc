@@ -7,6 +7,7 @@
 #include "server/base/status_macros.h"
 #include "server/format/reader.h"
 #include "server/planner/plan.h"
+#include "server/service/disk_status.h"
 #include "server/service/fresh_tensors.h"
 #include "server/service/ingest.h"
 #include "server/service/origin.h"
@@ -14,6 +15,11 @@
 
 namespace warmstart::service {
 namespace {
+
+// Each is an open file until the save ends, and the largest published sets have
+// a few hundred.
+constexpr size_t kMaxFiles = 4096;
+constexpr size_t kMaxFileName = 1024;
 
 Digest FingerprintOf(const SaveModelRequest& request) {
   return Fingerprint()
@@ -24,6 +30,22 @@ Digest FingerprintOf(const SaveModelRequest& request) {
       .Add(request.options.labels)
       .Add(request.options.alias)
       .Finish();
+}
+
+absl::Status CheckFile(size_t files_before, const std::string& name,
+                       std::optional<int64_t> size) {
+  if (files_before >= kMaxFiles) {
+    return InvalidField(
+        "file", absl::StrCat("at most ", kMaxFiles, " files are allowed"));
+  }
+  if (name.size() > kMaxFileName) {
+    return InvalidField(
+        "file.name", absl::StrCat("is longer than ", kMaxFileName, " bytes"));
+  }
+  if (size.has_value() && *size < 0) {
+    return InvalidField("file.size", absl::StrCat(*size, " is negative"));
+  }
+  return absl::OkStatus();
 }
 
 // How the uploaded tensors match the architecture that the header names. The
@@ -66,16 +88,16 @@ absl::StatusOr<std::unique_ptr<SaveModel>> SaveModel::Begin(
 
 absl::Status SaveModel::BeginFile(std::string name,
                                   std::optional<int64_t> size) {
+  if (earlier_.has_value()) return absl::OkStatus();
   RETURN_IF_ERROR(EndFile());
-  if (size.has_value() && *size < 0) {
-    return InvalidField("file.size", absl::StrCat(*size, " is negative"));
-  }
-  ASSIGN_OR_RETURN(store::StagedFile * staged, draft_->NewFile());
+  RETURN_IF_ERROR(CheckFile(files_.size(), name, size));
+  ASSIGN_OR_RETURN(store::StagedFile * staged, DiskStatus(draft_->NewFile()));
   files_.push_back({std::move(name), size, 0, staged});
   return absl::OkStatus();
 }
 
 absl::Status SaveModel::Append(absl::string_view bytes) {
+  if (earlier_.has_value()) return absl::OkStatus();
   if (files_.empty()) {
     return InvalidField("chunk", "comes before any file; send `file` first");
   }
@@ -86,7 +108,7 @@ absl::Status SaveModel::Append(absl::string_view bytes) {
         "chunk", absl::StrCat("file '", file.name, "' has more than the ",
                               *file.size, " bytes it announced"));
   }
-  return file.staged->Append(bytes);
+  return DiskStatus(file.staged->Append(bytes));
 }
 
 // The last file is whole.
@@ -175,7 +197,7 @@ absl::StatusOr<store::Checkpoint> SaveModel::Commit(
   checkpoint.alias = alias_;
   checkpoint.request_id = request_.options.request_id;
   checkpoint.request_fingerprint = fingerprint_;
-  return CommitDraft(*draft_, checkpoint);
+  return DiskStatus(draft_->Commit(checkpoint));
 }
 
 }  // namespace warmstart::service

@@ -45,9 +45,11 @@ class SaveModel {
       const Context& context, SaveModelRequest request);
 
   // The result of an earlier request with the same id: the caller need not send
-  // anything more.
+  // anything more, and what it sends is ignored.
   const std::optional<SaveModelResult>& earlier() const { return earlier_; }
 
+  // INVALID_ARGUMENT for a name that is too long, one file too many, or when
+  // the file before has less than the size that it was given.
   absl::Status BeginFile(std::string name, std::optional<int64_t> size);
   // INVALID_ARGUMENT before any BeginFile, or beyond the size that it was
   // given.

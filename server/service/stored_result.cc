@@ -12,14 +12,10 @@ absl::StatusOr<std::optional<store::Checkpoint>> FindEarlier(
     store::Store& store, const std::string& request_id,
     const Digest& fingerprint) {
   if (request_id.empty()) return std::nullopt;
-  absl::StatusOr<std::optional<CheckpointName>> name =
-      store.FindRequest(request_id, fingerprint);
-  if (!name.ok()) {
-    return WithErrorInfo(name.status(), reason::kRequestIdReused,
-                         {{"request_id", request_id}});
-  }
-  if (!name->has_value()) return std::nullopt;
-  absl::StatusOr<store::Checkpoint> checkpoint = store.GetCheckpoint(**name);
+  ASSIGN_OR_RETURN(const std::optional<CheckpointName> name,
+                   store.FindRequest(request_id, fingerprint));
+  if (!name.has_value()) return std::nullopt;
+  absl::StatusOr<store::Checkpoint> checkpoint = store.GetCheckpoint(*name);
   // Deleted between the two calls: then its request is forgotten as well.
   if (absl::IsNotFound(checkpoint.status())) return std::nullopt;
   if (!checkpoint.ok()) return checkpoint.status();
@@ -38,23 +34,6 @@ absl::StatusOr<SaveModelResult> StoredSaveResult(store::Checkpoint checkpoint) {
   }
   result.checkpoint = std::move(checkpoint);
   return result;
-}
-
-absl::StatusOr<store::Checkpoint> CommitDraft(
-    store::Draft& draft, const store::NewCheckpoint& checkpoint) {
-  absl::StatusOr<store::Checkpoint> committed = draft.Commit(checkpoint);
-  const absl::Status& status = committed.status();
-  if (absl::IsAborted(status)) {
-    return WithErrorInfo(status, reason::kSourceDeleted);
-  }
-  if (absl::IsInvalidArgument(status)) {
-    return WithErrorInfo(status, reason::kRequestIdReused,
-                         {{"request_id", checkpoint.request_id}});
-  }
-  if (absl::IsResourceExhausted(status)) {
-    return WithErrorInfo(status, reason::kOutOfSpace);
-  }
-  return committed;
 }
 
 }  // namespace warmstart::service

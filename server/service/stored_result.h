@@ -1,5 +1,4 @@
-// What a request that was answered before is answered again, and the commit
-// that makes such answers.
+// What a request that was answered before is answered again.
 
 #ifndef WARMSTART_SERVER_SERVICE_STORED_RESULT_H_
 #define WARMSTART_SERVER_SERVICE_STORED_RESULT_H_
@@ -22,10 +21,6 @@ absl::StatusOr<std::optional<store::Checkpoint>> FindEarlier(
 
 // The answer to SaveModel, from the checkpoint that it made.
 absl::StatusOr<SaveModelResult> StoredSaveResult(store::Checkpoint checkpoint);
-
-// Draft::Commit, its errors with reasons that clients can act on.
-absl::StatusOr<store::Checkpoint> CommitDraft(
-    store::Draft& draft, const store::NewCheckpoint& checkpoint);
 
 }  // namespace warmstart::service
 

@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
+#include "server/service/disk_status.h"
 #include "server/service/fresh_tensors.h"
 #include "server/service/handles.h"
 #include "server/service/origin.h"
@@ -15,9 +16,46 @@
 namespace warmstart::service {
 namespace {
 
+// What a request can make the server hold in memory and try out is bounded:
+// each source's manifest is read, each of its keys is matched with each
+// pattern, and the report has a line for each.
+constexpr size_t kMaxSources = 64;
+constexpr size_t kMaxPatterns = 1000;
+constexpr size_t kMaxSourceKeys = size_t{1} << 20;
+
+absl::Status CheckCount(absl::string_view field, size_t count, size_t most) {
+  if (count <= most) return absl::OkStatus();
+  return InvalidField(field, absl::StrCat("there are ", count, ", at most ",
+                                          most, " are allowed"));
+}
+
+absl::Status CheckCounts(const WarmStartRequest& request) {
+  RETURN_IF_ERROR(CheckCount("sources", request.sources.size(), kMaxSources));
+  RETURN_IF_ERROR(CheckCount("key_rules", request.rules.size(), kMaxPatterns));
+  RETURN_IF_ERROR(CheckCount("include", request.include.size(), kMaxPatterns));
+  return CheckCount("exclude", request.exclude.size(), kMaxPatterns);
+}
+
 struct SourceCheckpoint {
   CheckpointName name;
   Manifest manifest;
+};
+
+struct AddRule {
+  Fingerprint& fingerprint;
+
+  void operator()(const RenameRule& rule) const {
+    fingerprint.Add(rule.from).Add(rule.to);
+  }
+  void operator()(const RegexRule& rule) const {
+    fingerprint.Add(rule.pattern).Add(rule.replacement);
+  }
+  void operator()(const StripPrefixRule& rule) const {
+    fingerprint.Add(rule.prefix);
+  }
+  void operator()(const AddPrefixRule& rule) const {
+    fingerprint.Add(rule.prefix);
+  }
 };
 
 Digest FingerprintOf(const WarmStartRequest& request) {
@@ -29,7 +67,8 @@ Digest FingerprintOf(const WarmStartRequest& request) {
   }
   fingerprint.Add(absl::StrCat(request.rules.size()));
   for (const KeyRule& rule : request.rules) {
-    fingerprint.Add(KeyRuleToString(rule));
+    fingerprint.Add(absl::StrCat(rule.index()));
+    std::visit(AddRule{fingerprint}, rule);
   }
   for (const auto* globs : {&request.include, &request.exclude}) {
     fingerprint.Add(absl::StrCat(globs->size()));
@@ -57,11 +96,14 @@ absl::StatusOr<WarmStartResult> EarlierResult(store::Checkpoint checkpoint) {
 absl::StatusOr<std::vector<SourceCheckpoint>> OpenSources(
     store::Store& store, const WarmStartRequest& request) {
   std::vector<SourceCheckpoint> sources;
+  size_t keys = 0;
   for (size_t i = 0; i < request.sources.size(); ++i) {
     const std::string field = absl::StrCat("sources[", i, "].checkpoint");
     ASSIGN_OR_RETURN(
         store::Checkpoint checkpoint,
         FindCheckpoint(store, field, request.sources[i].checkpoint));
+    keys += static_cast<size_t>(checkpoint.num_tensors);
+    RETURN_IF_ERROR(CheckCount("sources' keys", keys, kMaxSourceKeys));
     ASSIGN_OR_RETURN(Manifest manifest, store.GetManifest(checkpoint.name));
     sources.push_back({checkpoint.name, std::move(manifest)});
   }
@@ -127,7 +169,7 @@ absl::StatusOr<store::Checkpoint> Execute(
   checkpoint.alias = alias;
   checkpoint.request_id = request.options.request_id;
   checkpoint.request_fingerprint = fingerprint;
-  return CommitDraft(*draft, checkpoint);
+  return DiskStatus(draft->Commit(checkpoint));
 }
 
 }  // namespace
@@ -136,6 +178,7 @@ absl::StatusOr<WarmStartResult> WarmStart(const Context& context,
                                           const WarmStartRequest& request) {
   ASSIGN_OR_RETURN(const std::optional<AliasName> alias,
                    CheckOptions(request.options));
+  RETURN_IF_ERROR(CheckCounts(request));
   const Digest fingerprint = FingerprintOf(request);
   if (!request.validate_only) {
     ASSIGN_OR_RETURN(
