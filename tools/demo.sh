@@ -1,6 +1,7 @@
 #!/usr/bin/env bash
 # PyTorch's warm-start recipe, against a real server: what is typed, what comes back.
 # Fails if anything is not as it should be. Everything happens in a temporary folder.
+# The binaries are those in build/bin, or in the folder that WARMSTART_BIN names.
 set -euo pipefail
 cd "$(dirname "$0")/.."
 source tools/env.sh
@@ -28,25 +29,39 @@ fail() {
 heading() { printf '\n%s%s%s\n' "$bold" "$*" "$plain"; }
 note() { printf '%s%s%s\n' "$dim" "$*" "$plain"; }
 
+# Runs a command, and keeps what it prints in the file `output`. For a person it
+# runs on a terminal of its own, so that it shows its colours all the same.
+run() {
+  local status=0
+  if [[ -t 1 ]]; then
+    script --quiet --return --command "$1" typescript || status=$?
+    sed 's/\x1b\[[0-9;?]*[A-Za-z]//g; s/\r//g' typescript >output
+  else
+    bash -c "$1" >output 2>&1 || status=$?
+    cat output
+  fi
+  return "$status"
+}
+
 # try STATUS TEXT COMMAND: types the command, and expects that status and, somewhere
 # in what comes back, that text.
 try() {
   local expected=$1 text=$2 command=$3 status=0
   printf '$ %s\n' "$command"
-  eval "$command" 2>&1 | tee "$folder/output" || status=${PIPESTATUS[0]}
+  run "$command" || status=$?
   ((expected == 0)) || note "(exit status $status)"
   ((status == expected)) ||
     fail "expected exit status $expected, and it was $status"
-  grep -qF -- "$text" "$folder/output" || fail "expected to see: $text"
+  grep -qF -- "$text" output || fail "expected to see: $text"
 }
 
 # try_python TEXT: types the lines of standard input to Python.
 try_python() {
   printf '$ python\n'
   PYTHONPATH=$WARMSTART_ROOT/tools/demo PYTHONDONTWRITEBYTECODE=1 \
-    "$WARMSTART_VENV/bin/python" -m type_python 2>&1 | tee "$folder/output" ||
+    "$WARMSTART_VENV/bin/python" -m type_python 2>&1 | tee output ||
     fail "Python stopped"
-  grep -qF -- "$1" "$folder/output" || fail "expected to see: $1"
+  grep -qF -- "$1" output || fail "expected to see: $1"
 }
 
 start_server() {
@@ -79,7 +94,7 @@ stop_server() {
   ((status == 0)) || fail "the server's exit status was $status"
 }
 
-export PATH=$WARMSTART_ROOT/build/bin:$PATH
+export PATH=${WARMSTART_BIN:-$WARMSTART_ROOT/build/bin}:$PATH
 cd "$folder"
 
 heading "A server, with its store in a folder"
