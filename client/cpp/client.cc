@@ -60,6 +60,8 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
   arguments.SetUserAgentPrefix("warmstart-cpp");
   // Reports and manifests of large models pass gRPC's default of 4 MiB.
   arguments.SetMaxReceiveMessageSize(-1);
+  // Reports of errors travel in trailers; base64 makes them longer.
+  arguments.SetInt(GRPC_ARG_MAX_METADATA_SIZE, 2 * kMaxErrorBytes);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIME_MS, 60'000);
   arguments.SetInt(GRPC_ARG_KEEPALIVE_TIMEOUT_MS, 20'000);
   // A channel that failed to connect fails calls until it tries again: it has

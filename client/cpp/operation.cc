@@ -2,6 +2,7 @@
 
 #include <algorithm>
 #include <cmath>
+#include <string>
 
 #include "absl/time/clock.h"
 
@@ -13,6 +14,8 @@ Operation::Operation(const ClientOptions& options)
       deadline_(absl::Now() + options.timeout) {}
 
 void Operation::Prepare(grpc::ClientContext& context) const {
+  context.AddMetadata("warmstart-max-error-bytes",
+                      std::to_string(kMaxErrorBytes));
   if (deadline_ != absl::InfiniteFuture()) {
     context.set_deadline(absl::ToChronoTime(deadline_));
   }
