@@ -56,7 +56,7 @@ void CheckInside(const FileTensor& tensor, const FileStorage& storage) {
   Require(tensor.strides.size() == sizes.size(),
           "there is a stride for each dimension", tensor.key);
   Require(tensor.element_offset >= 0, "offsets are not negative", tensor.key);
-  __extension__ typedef __int128 Wide;
+  __extension__ using Wide = __int128;
   Wide last = tensor.element_offset;
   for (size_t i = 0; i < sizes.size(); ++i) {
     Require(tensor.strides[i] >= 0, "strides are not negative", tensor.key);
@@ -111,7 +111,7 @@ size_t Weight(const FileContents& contents) {
     weight += sizeof(value) + value.path.size() + value.reason.size();
   }
   for (const std::string& subtree : contents.subtrees) {
-    weight += sizeof(subtree) + subtree.size();
+    weight += sizeof(std::string) + subtree.size();
   }
   for (const ModuleVersion& module : contents.module_versions) {
     weight += sizeof(module) + module.path.size();

@@ -47,14 +47,13 @@ class MemoryStore {
       ManifestEntry entry;
       entry.key = tensor.key;
       entry.spec = tensor.spec;
-      entry.digest = Add(*std::move(values));
+      entry.digest = Add(*values);
       const FileStorage& storage = contents.storages[tensor.storage];
       if (uses[tensor.storage] > 1 && !storage.byte_swapped) {
         if (shared[tensor.storage] < 0) {
           shared[tensor.storage] = static_cast<int>(manifest_.storages.size());
           manifest_.storages.push_back(
-              {Add(std::string(StorageBytes(files, storage))),
-               storage.num_bytes});
+              {Add(StorageBytes(files, storage)), storage.num_bytes});
         }
         entry.view = StorageView{shared[tensor.storage], tensor.element_offset,
                                  tensor.strides};
@@ -91,10 +90,10 @@ class MemoryStore {
   }
 
  private:
-  Digest Add(std::string bytes) {
+  Digest Add(absl::string_view bytes) {
     num_bytes_ += static_cast<int64_t>(bytes.size());
     const Digest digest = Digest::Of(bytes);
-    blobs_.emplace(digest, std::move(bytes));
+    blobs_.emplace(digest, bytes);
     return digest;
   }
 

@@ -171,6 +171,7 @@ void FuzzShardedSet(absl::string_view input) {
                            : std::string(content));
   }
   std::vector<FileView> files;
+  files.reserve(names.size());
   for (size_t i = 0; i < names.size(); ++i) {
     files.push_back({names[i], bytes[i].view()});
   }
