@@ -47,8 +47,8 @@ def test_a_request_that_fails_ends_with_1(cli):
         ["download", "checkpoints/a"],
     ],
 )
-def test_a_command_that_makes_no_sense_ends_with_2(cli, arguments):
-    ran = cli.run(*arguments)
+def test_a_command_that_makes_no_sense_ends_with_2(shared_server, arguments):
+    ran = CommandLine(shared_server).run(*arguments)
     assert ran.code == USAGE
     assert ran.out == ""
     assert ran.err

@@ -213,28 +213,28 @@ def test_flags_that_make_no_sense_are_refused(tmp_path, flags):
     assert ran.stderr
 
 
-def test_the_startup_line_names_the_address(server):
-    assert server.address in server.log()
+def test_the_startup_line_names_the_address(shared_server):
+    assert shared_server.address in shared_server.log()
 
 
 @pytest.mark.parametrize("service", ["", *SERVICES])
-def test_health_is_answered_for_every_service(server, service):
-    with server.channel() as channel:
+def test_health_is_answered_for_every_service(shared_server, service):
+    with shared_server.channel() as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         answer = stub.Check(health_pb2.HealthCheckRequest(service=service))
     assert answer.status == health_pb2.HealthCheckResponse.SERVING
 
 
-def test_health_of_another_service_is_not_found(server):
-    with server.channel() as channel:
+def test_health_of_another_service_is_not_found(shared_server):
+    with shared_server.channel() as channel:
         stub = health_pb2_grpc.HealthStub(channel)
         with pytest.raises(grpc.RpcError) as caught:
             stub.Check(health_pb2.HealthCheckRequest(service="no.such"))
     assert caught.value.code() == grpc.StatusCode.NOT_FOUND
 
 
-def test_reflection_describes_every_service(server):
-    with server.channel() as channel:
+def test_reflection_describes_every_service(shared_server):
+    with shared_server.channel() as channel:
         database = ProtoReflectionDescriptorDatabase(channel)
         assert set(SERVICES) <= set(database.get_services())
         file = database.FindFileContainingSymbol("warmstart.v1.WarmStartRequest")

@@ -7,6 +7,7 @@ import pytest
 import torch
 import warmstart
 from harness.nets import NetA
+from harness.server import Server
 from harness.tensors import assert_same_state, assert_same_tensor
 from warmstart import errors
 from warmstart.v1 import (
@@ -14,6 +15,13 @@ from warmstart.v1 import (
     model_initializer_pb2_grpc,
     report_pb2,
 )
+
+
+@pytest.fixture(scope="module")
+def server(tmp_path_factory):
+    """One server for all tests of this module, which leave each other alone."""
+    with Server(tmp_path_factory.mktemp("server") / "data") as running:
+        yield running
 
 
 @pytest.fixture
