@@ -106,11 +106,11 @@ std::string InitializerText(const v1::Initializer& initializer) {
 Table ArchitectureTable(const v1::Architecture& architecture) {
   Table table({{"KEY"}, {"KIND"}, {"SHAPE"}, {"DTYPE"}, {"INITIALIZER"}});
   for (const v1::ArchitectureEntry& entry : architecture.entries()) {
-    table.AddRow(
-        {entry.key(), std::string(entry.buffer() ? "buffer" : "parameter"),
-         FormatShape(entry.shape()),
-         entry.dtype().empty() ? std::string("float32") : entry.dtype(),
-         InitializerText(entry.initializer())});
+    table.AddRow({{entry.key()},
+                  {entry.buffer() ? "buffer" : "parameter"},
+                  {FormatShape(entry.shape())},
+                  {entry.dtype().empty() ? "float32" : entry.dtype()},
+                  {InitializerText(entry.initializer())}});
   }
   return table;
 }

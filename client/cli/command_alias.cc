@@ -49,8 +49,8 @@ absl::Status RunList(const Arguments&, Session& session) {
   Table table({{"ALIAS"}, {"CHECKPOINT"}, {"SET"}});
   for (const v1::Alias& alias : response.aliases()) {
     table.AddRow({{alias.name(), Color::kBold},
-                  alias.checkpoint(),
-                  FormatTime(alias.update_time())});
+                  {alias.checkpoint()},
+                  {FormatTime(alias.update_time())}});
   }
   if (table.empty()) {
     session.console().err << "no aliases\n";

@@ -36,10 +36,10 @@ absl::Status RunList(const Arguments&, Session& session) {
                {"KIND"}});
   for (const v1::ArchitectureSummary& summary : response.architectures()) {
     table.AddRow({{ArchitectureName(summary.name()), Color::kBold},
-                  FormatCount(summary.entry_count()),
-                  FormatCount(summary.parameter_count()),
-                  FormatBytes(summary.size_bytes()),
-                  std::string(summary.built_in() ? "built in" : "registered")});
+                  {FormatCount(summary.entry_count())},
+                  {FormatCount(summary.parameter_count())},
+                  {FormatBytes(summary.size_bytes())},
+                  {summary.built_in() ? "built in" : "registered"}});
   }
   session.Print(table.Render(session.table_style()));
   return absl::OkStatus();

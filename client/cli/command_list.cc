@@ -71,12 +71,12 @@ void PrintTable(const v1::ListCheckpointsResponse& response,
                {"LABELS"}});
   for (const v1::Checkpoint& checkpoint : response.checkpoints()) {
     table.AddRow({{checkpoint.name(), Color::kBold},
-                  ArchitectureName(checkpoint.architecture()),
-                  FormatCount(checkpoint.tensor_count()),
-                  FormatBytes(checkpoint.size_bytes()),
-                  FormatTime(checkpoint.create_time()),
-                  absl::StrJoin(checkpoint.aliases(), ", "),
-                  LabelsText(checkpoint.labels())});
+                  {ArchitectureName(checkpoint.architecture())},
+                  {FormatCount(checkpoint.tensor_count())},
+                  {FormatBytes(checkpoint.size_bytes())},
+                  {FormatTime(checkpoint.create_time())},
+                  {absl::StrJoin(checkpoint.aliases(), ", ")},
+                  {LabelsText(checkpoint.labels())}});
   }
   if (table.empty()) {
     session.console().err << "no checkpoints\n";

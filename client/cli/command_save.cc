@@ -75,7 +75,7 @@ void PrintResponse(const v1::SaveModelResponse& response,
       absl::StrCat("saved ", CheckpointLine(response.checkpoint()), "\n"));
   Table skipped({{"NOT STORED"}, {"WHAT IT IS"}});
   for (const v1::SkippedValue& value : response.skipped_values()) {
-    skipped.AddRow({{value.path(), Color::kYellow}, value.reason()});
+    skipped.AddRow({{value.path(), Color::kYellow}, {value.reason()}});
   }
   if (!skipped.empty()) session.Print("\n" + skipped.Render(style));
   if (response.has_report()) {

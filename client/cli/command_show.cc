@@ -68,12 +68,12 @@ absl::Status ShowCheckpoint(const std::string& handle, Session& session) {
 void PrintManifest(const v1::Manifest& manifest, const Session& session) {
   Table table({{"KEY"}, {"DTYPE"}, {"SHAPE"}, {"SHARED"}, {"SHA-256"}});
   for (const v1::ManifestEntry& entry : manifest.entries()) {
-    table.AddRow({entry.key(),
-                  entry.dtype(),
-                  FormatShape(entry.shape()),
-                  entry.shared_storage() == 0
-                      ? std::string()
-                      : absl::StrCat("#", entry.shared_storage()),
+    table.AddRow({{entry.key()},
+                  {entry.dtype()},
+                  {FormatShape(entry.shape())},
+                  {entry.shared_storage() == 0
+                       ? ""
+                       : absl::StrCat("#", entry.shared_storage())},
                   {entry.digest(), Color::kDim}});
   }
   if (!table.empty()) session.Print(table.Render(session.table_style()));

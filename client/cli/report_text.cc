@@ -162,11 +162,11 @@ class ReportText {
     for (const v1::TargetEntry& entry : report_.entries()) {
       const Color color = ColorOf(entry.outcome());
       table.AddRow({{NameOf(entry.outcome()), color},
-                    entry.key(),
-                    FormatShape(entry.shape()),
-                    entry.dtype(),
-                    From(entry),
-                    How(entry)});
+                    {entry.key()},
+                    {FormatShape(entry.shape())},
+                    {entry.dtype()},
+                    {From(entry)},
+                    {How(entry)}});
     }
     return table;
   }
@@ -199,9 +199,9 @@ class ReportText {
     for (const v1::SourceEntry& entry : report_.source_entries()) {
       if (entry.outcome() == v1::SOURCE_OUTCOME_USED) continue;
       table.AddRow({{NameOf(entry.outcome()), ColorOf(entry.outcome())},
-                    absl::StrCat(SourceNumber(entry.source()), entry.key()),
-                    FormatShape(entry.shape()),
-                    entry.dtype()});
+                    {absl::StrCat(SourceNumber(entry.source()), entry.key())},
+                    {FormatShape(entry.shape())},
+                    {entry.dtype()}});
     }
     return table;
   }

@@ -24,12 +24,12 @@ std::string Aligned(absl::string_view text, Color color, bool right_aligned,
 
 }  // namespace
 
-Table::Cell::Cell(std::string text, Color color)
-    : text(Printable(text)), color(color) {}
-
 Table::Table(std::vector<Column> columns) : columns_(std::move(columns)) {}
 
-void Table::AddRow(std::vector<Cell> row) { rows_.push_back(std::move(row)); }
+void Table::AddRow(std::vector<Cell> row) {
+  for (Cell& cell : row) cell.text = Printable(cell.text);
+  rows_.push_back(std::move(row));
+}
 
 // 0 for a column that is left out.
 std::vector<size_t> Table::Widths(size_t row_count) const {

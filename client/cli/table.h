@@ -26,10 +26,8 @@ class Table {
     bool right_aligned = false;
   };
   struct Cell {
-    Cell(std::string text, Color color = Color::kPlain);
-
     std::string text;
-    Color color;
+    Color color = Color::kPlain;
   };
 
   explicit Table(std::vector<Column> columns);
