@@ -58,8 +58,9 @@ absl::Status CheckSize(const Architecture& architecture) {
 
 ArchitectureRegistry::ArchitectureRegistry(
     store::Store& store,
-    std::vector<std::unique_ptr<backend::ModelArchitecture>> built_in)
-    : store_(store) {
+    std::vector<std::unique_ptr<backend::ModelArchitecture>> built_in,
+    size_t max_cached_entries)
+    : store_(store), max_cached_entries_(max_cached_entries) {
   for (auto& model : built_in) {
     const std::string name = model->schema().name;
     built_in_[name] = std::move(model);
@@ -103,7 +104,8 @@ void ArchitectureRegistry::Remember(const std::string& id,
   const size_t entries = model->schema().entries.size();
   absl::MutexLock lock(&mutex_);
   if (deletions != deletions_ || cache_.contains(id)) return;
-  if (cached_entries_ + entries > kMaxCachedEntries) {
+  if (entries > max_cached_entries_) return;
+  if (cached_entries_ + entries > max_cached_entries_) {
     cache_.clear();
     cached_entries_ = 0;
   }

@@ -31,10 +31,14 @@ struct ModelPage {
 // Thread-safe.
 class ArchitectureRegistry {
  public:
+  // Schemas that are cached have at most so many entries together: some 40 MB.
+  static constexpr size_t kMaxCachedEntries = 200'000;
+
   // `store` keeps what is registered, and must outlive the registry.
   ArchitectureRegistry(
       store::Store& store,
-      std::vector<std::unique_ptr<backend::ModelArchitecture>> built_in);
+      std::vector<std::unique_ptr<backend::ModelArchitecture>> built_in,
+      size_t max_cached_entries = kMaxCachedEntries);
 
   // Takes "architectures/{architecture}" and "{architecture}". `field` is the
   // request's, for the message.
@@ -63,19 +67,16 @@ class ArchitectureRegistry {
   }
 
  private:
-  // The cache is dropped whole when its schemas have more entries than this,
-  // some 40 MB.
-  static constexpr size_t kMaxCachedEntries = 200'000;
-
   // Caches what was read when `deletions_` had the value given.
   void Remember(const std::string& id, const ModelPtr& model,
                 uint64_t deletions) ABSL_LOCKS_EXCLUDED(mutex_);
 
   store::Store& store_;
+  const size_t max_cached_entries_;
   std::map<std::string, ModelPtr> built_in_;
   absl::Mutex mutex_;
   // Registered architectures that were used, so that a request does not read
-  // and check the schema again.
+  // and check the schema again. Dropped whole when it grows too large.
   std::map<std::string, ModelPtr> cache_ ABSL_GUARDED_BY(mutex_);
   size_t cached_entries_ ABSL_GUARDED_BY(mutex_) = 0;
   // How many there were. What was read from the store before one of them must

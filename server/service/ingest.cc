@@ -146,8 +146,9 @@ void Ingester::CollectSharedStorages() {
     if (storage.byte_swapped && users.mixed_words) continue;
     const DType dtype = storage.byte_swapped ? users.dtype : DType::kUint8;
     if (storage.num_bytes % DTypeSize(dtype) != 0) continue;
-    shared_[index] = {PieceOfStorage(index, dtype),
-                      static_cast<int32_t>(shared_.size())};
+    // Two statements: GCC evaluates the left side of `map[key] = {...}` first.
+    const int32_t number = static_cast<int32_t>(shared_.size());
+    shared_.emplace(index, Shared{PieceOfStorage(index, dtype), number});
   }
 }
 
