@@ -123,9 +123,21 @@ class StateTree {
   absl::flat_hash_set<PickleId> objects_read_;
 };
 
+// A module can be named twice: by its parent's _metadata, and by its own where
+// the state_dicts are nested. What is written can name it once.
+void KeepFirstVersions(std::vector<ModuleVersion>& versions) {
+  absl::flat_hash_set<std::string> seen;
+  std::vector<ModuleVersion> kept;
+  for (ModuleVersion& version : versions) {
+    if (seen.insert(version.path).second) kept.push_back(std::move(version));
+  }
+  versions = std::move(kept);
+}
+
 absl::Status StateTree::Read(PickleId root) {
   root = LookThroughTags(heap_, root);
   ASSIGN_OR_RETURN(Outcome outcome, Visit(root));
+  KeepFirstVersions(contents_.module_versions);
   if (!outcome.plain) return absl::OkStatus();
   Json metadata = *std::move(outcome.plain);
   if (metadata.is_array()) {

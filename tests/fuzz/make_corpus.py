@@ -7,6 +7,7 @@ from safetensors; large ones are left out, since a fuzzer gets slow with them.
 """
 
 import hashlib
+import itertools
 import json
 import pathlib
 import subprocess
@@ -28,6 +29,7 @@ FUZZER_OF_SUFFIX = {
 SLOW = "doubling"
 WITHOUT_CHECKSUMS = {"no_crc32.zip.pt"}
 FILE_SEPARATOR = b"\n--file--\n"
+STORAGE_SIZES = b"\nstorages:"
 SHARD_OF_KEYS = b"keys:\n"
 
 
@@ -50,13 +52,16 @@ def fuzzer_of(path):
     return None
 
 
-def pickles_of(path):
-    if not zipfile.is_zipfile(path) or path.name in WITHOUT_CHECKSUMS:
-        return
+def pickle_of(path):
+    """The pickle of an archive, and the sizes of its storages, which follow it."""
     with zipfile.ZipFile(path) as archive:
-        for name in archive.namelist():
-            if name.endswith("/data.pkl"):
-                yield archive.read(name)
+        sizes = {i.filename.split("/", 1)[1]: i.file_size for i in archive.infolist()}
+        names = itertools.takewhile(
+            sizes.__contains__, map("data/{}".format, itertools.count())
+        )
+        storages = ",".join(str(sizes[name]) for name in names)
+        folder = archive.namelist()[0].split("/")[0]
+        return archive.read(f"{folder}/data.pkl") + STORAGE_SIZES + storages.encode()
 
 
 def add_torch(corpus):
@@ -67,8 +72,8 @@ def add_torch(corpus):
             if fuzzer is None or path.name.startswith(SLOW):
                 continue
             corpus.add(fuzzer, path.read_bytes())
-            for pickle in pickles_of(path):
-                corpus.add("fuzz_pickle", pickle)
+            if fuzzer == "fuzz_torch_zip" and path.name not in WITHOUT_CHECKSUMS:
+                corpus.add("fuzz_pickle", pickle_of(path))
 
 
 def state_dicts():

@@ -7,6 +7,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
@@ -135,14 +136,19 @@ void FuzzSafetensors(absl::string_view input) {
 }
 
 void FuzzPickle(absl::string_view input) {
-  constexpr int kStorages = 8;
-  constexpr int kStorageBytes = 256;
+  const size_t end = std::min(input.rfind(kStorageSizes), input.size());
+  absl::string_view sizes = input.substr(end);
+  absl::ConsumePrefix(&sizes, kStorageSizes);
   format::ZipLayout zip("archive");
-  zip.AddLiteral("data.pkl", input);
+  zip.AddLiteral("data.pkl", input.substr(0, end));
   zip.AddLiteral("byteorder", "little");
-  for (int i = 0; i < kStorages; ++i) {
-    zip.AddLiteral(absl::StrCat("data/", i),
-                   std::string(kStorageBytes, static_cast<char>('0' + i)));
+  int number = 0;
+  for (absl::string_view text : absl::StrSplit(sizes, ',')) {
+    constexpr uint32_t kMaxSize = 1 << 14;
+    uint32_t size = 0;
+    if (number == 64 || !absl::SimpleAtoi(text, &size)) break;
+    zip.AddLiteral(absl::StrCat("data/", number++),
+                   std::string(std::min(size, kMaxSize), 'v'));
   }
   zip.AddLiteral("version", "3\n");
   const format::FileLayout layout = std::move(zip).Finish();

@@ -16,9 +16,11 @@ void FuzzTorchLegacy(absl::string_view input);
 void FuzzTorchTar(absl::string_view input);
 void FuzzSafetensors(absl::string_view input);
 
-// The input is the pickle of a zip archive that is fine otherwise: checksums
-// keep mutations of whole archives from getting far.
+// The input is the pickle of a zip archive that is fine otherwise (checksums
+// keep mutations of whole archives from getting far), then kStorageSizes and
+// the sizes of the storages "0", "1", ... in bytes, with commas between them.
 void FuzzPickle(absl::string_view input);
+inline constexpr absl::string_view kStorageSizes = "\nstorages:";
 
 // The input is the header of a .safetensors file that is fine otherwise.
 void FuzzSafetensorsHeader(absl::string_view input);
