@@ -13,8 +13,6 @@
 namespace warmstart::backend {
 namespace {
 
-using ::warmstart::testing::IsOk;
-
 // The way over a device is taken with the CPU for a device too: there its
 // results are known.
 class DevicePlacementTest : public ::testing::TestWithParam<std::string> {
@@ -63,19 +61,12 @@ TEST_P(DevicePlacementTest, UnalignedSourcesAndOutputsAreNoTrouble) {
 
 TEST_P(DevicePlacementTest, EveryInitializerAndDTypeIsDrawnThere) {
   const Architecture schema = testing::SchemaFromExpectations();
-  std::vector<OwnedTensor> first;
-  std::vector<OwnedTensor> second;
+  std::vector<OwnedTensor> first = testing::BlankState(schema);
+  std::vector<OwnedTensor> second = testing::BlankState(schema);
   for (std::vector<OwnedTensor>* state : {&first, &second}) {
-    std::vector<LoadEntry> loads;
-    for (const ArchitectureEntry& entry : schema.entries) {
-      state->push_back(testing::Blank(entry));
-    }
-    for (size_t i = 0; i < state->size(); ++i) {
-      loads.push_back(testing::Fresh(i, (*state)[i]));
-    }
-    ASSERT_THAT(RunPartialLoadAt(*MakeDevicePlacement(device_), schema,
-                                 RandomStreams::kOnePerKey, 7, loads),
-                IsOk());
+    ASSERT_OK(RunPartialLoadAt(*MakeDevicePlacement(device_), schema,
+                               RandomStreams::kOnePerKey, 7,
+                               testing::FreshLoads(*state)));
   }
   for (size_t i = 0; i < first.size(); ++i) {
     ASSERT_EQ(first[i].bytes, second[i].bytes) << schema.entries[i].key;

@@ -66,6 +66,7 @@ TEST(EdgeTest, FailuresOfOthersAreInternal) {
                 throw c10::AcceleratorError({"f", "file", 1}, 700, "illegal");
               }),
               StatusIs(absl::StatusCode::kInternal, HasSubstr("illegal")));
+  // NOLINTNEXTLINE(bugprone-std-exception-baseclass): what else may come?
   EXPECT_THAT(GuardTorch([] { throw 7; }),
               StatusIs(absl::StatusCode::kInternal));
 }

@@ -26,7 +26,7 @@ absl::StatusOr<std::string> Cast(const OwnedTensor& source, DType dtype,
   source.bytes.copy(input.span().data(), source.bytes.size());
   testing::OffsetBytes output(source.spec.num_elements() * DTypeSize(dtype),
                               output_offset);
-  const absl::Status status = GuardTorch([&] {
+  absl::Status status = GuardTorch([&] {
     MakeHostPlacement()->Load({source.spec, input.view()}, dtype,
                               output.span());
   });
@@ -100,7 +100,7 @@ TEST(HostPlacementTest, LargeCastsEqualTorchInOneGoAndInPieces) {
   for (size_t offset : {0, 1}) {
     ASSERT_OK_AND_ASSIGN(const std::string bytes,
                          Cast(source, DType::kBFloat16, offset, offset));
-    EXPECT_EQ(Digest::Of(bytes).ToHex(), expected["sha256"]);
+    EXPECT_EQ(Digest::Of(bytes).ToHex(), expected["sha256"].get<std::string>());
   }
 }
 

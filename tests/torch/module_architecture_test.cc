@@ -137,6 +137,7 @@ TEST(ModuleArchitectureTest, UnalignedStatesAndInputsWork) {
   testing::OffsetBytes moved_input(input.bytes.size(), 3);
   input.bytes.copy(moved_input.span().data(), input.bytes.size());
   std::vector<HostTensor> views;
+  views.reserve(state.size());
   for (size_t i = 0; i < state.size(); ++i) {
     views.push_back({state[i].spec, moved[i].view()});
   }

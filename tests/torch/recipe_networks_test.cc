@@ -3,6 +3,7 @@
 #include <thread>
 #include <vector>
 
+#include "absl/strings/match.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/model/digest.h"
@@ -27,7 +28,8 @@ void ExpectFreshValuesOfTorch(const ModelArchitecture& net) {
                          testing::FreshState(net, Device{}, seed));
     ASSERT_EQ(state.size(), json["sha256"].size());
     for (size_t i = 0; i < state.size(); ++i) {
-      EXPECT_EQ(Digest::Of(state[i].bytes).ToHex(), json["sha256"][i])
+      EXPECT_EQ(Digest::Of(state[i].bytes).ToHex(),
+                json["sha256"][i].get<std::string>())
           << net.schema().name << ", seed " << seed << ", "
           << net.schema().entries[i].key;
     }
@@ -45,15 +47,18 @@ TEST(RecipeNetworksTest, SchemaEqualsTheStateDictOfTorch) {
   EXPECT_OK(ValidateArchitecture(schema));
   ASSERT_EQ(schema.entries.size(), expected["schema"].size());
   for (size_t i = 0; i < schema.entries.size(); ++i) {
-    EXPECT_EQ(schema.entries[i].key, expected["schema"][i]["key"]);
+    EXPECT_EQ(schema.entries[i].key,
+              expected["schema"][i]["key"].get<std::string>());
     EXPECT_EQ(schema.entries[i].spec,
               testing::SpecFromJson(expected["schema"][i]));
     EXPECT_EQ(schema.entries[i].kind, EntryKind::kParameter);
   }
   ASSERT_EQ(schema.modules.size(), expected["metadata"].size());
   for (size_t i = 0; i < schema.modules.size(); ++i) {
-    EXPECT_EQ(schema.modules[i].path, expected["metadata"][i]["path"]);
-    EXPECT_EQ(schema.modules[i].version, expected["metadata"][i]["version"]);
+    EXPECT_EQ(schema.modules[i].path,
+              expected["metadata"][i]["path"].get<std::string>());
+    EXPECT_EQ(schema.modules[i].version,
+              expected["metadata"][i]["version"].get<int64_t>());
   }
 }
 
@@ -67,6 +72,7 @@ TEST(RecipeNetworksTest, RequestsAtTheSameTimeDoNotDisturbEachOther) {
   ASSERT_OK_AND_ASSIGN(const auto expected,
                        testing::FreshState(*net, Device{}, 3));
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 20; ++i) {
@@ -80,6 +86,10 @@ TEST(RecipeNetworksTest, RequestsAtTheSameTimeDoNotDisturbEachOther) {
     });
   }
   for (std::thread& thread : threads) thread.join();
+}
+
+bool IsHead(const ArchitectureEntry& entry) {
+  return absl::StartsWith(entry.key, "fc3.");
 }
 
 class RecipeNetworksOnDeviceTest
@@ -103,21 +113,16 @@ TEST_P(RecipeNetworksOnDeviceTest, AMissingHeadGetsTheValuesOfAFreshModel) {
                        testing::FreshState(*net_, device_, 5));
   ASSERT_OK_AND_ASSIGN(const auto source,
                        testing::FreshState(*net_, device_, 99));
-  std::vector<OwnedTensor> result;
-  for (const ArchitectureEntry& entry : schema) {
-    result.push_back(testing::Blank(entry));
-  }
-  std::vector<LoadEntry> loads;
-  for (size_t i = 0; i < schema.size(); ++i) {
-    loads.push_back(
-        schema[i].key.rfind("fc3.", 0) == 0
-            ? testing::Fresh(i, result[i])
-            : testing::Load(i, testing::View(source[i]), result[i]));
+  std::vector<OwnedTensor> result = testing::BlankState(net_->schema());
+  std::vector<LoadEntry> loads = testing::FreshLoads(result);
+  for (LoadEntry& load : loads) {
+    if (!IsHead(schema[load.entry])) {
+      load.source = testing::View(source[load.entry]);
+    }
   }
   ASSERT_OK(net_->PartialLoad(device_, 5, loads));
   for (size_t i = 0; i < schema.size(); ++i) {
-    const bool head = schema[i].key.rfind("fc3.", 0) == 0;
-    EXPECT_EQ(result[i].bytes, (head ? fresh : source)[i].bytes)
+    EXPECT_EQ(result[i].bytes, (IsHead(schema[i]) ? fresh : source)[i].bytes)
         << schema[i].key;
   }
 }
@@ -164,16 +169,14 @@ TEST_P(RecipeNetworksOnDeviceTest, ForwardAnswersAndFailsAsTorchDoes) {
 TEST_P(RecipeNetworksOnDeviceTest, ForwardRunsInTheDTypeOfTheState) {
   ASSERT_OK_AND_ASSIGN(const auto state,
                        testing::FreshState(*net_, Device{}, kForwardSeed));
-  std::vector<OwnedTensor> doubles;
-  std::vector<LoadEntry> loads;
-  for (const OwnedTensor& tensor : state) {
-    const TensorSpec spec =
+  std::vector<OwnedTensor> doubles = state;
+  for (OwnedTensor& tensor : doubles) {
+    tensor.spec =
         TensorSpec::Create(DType::kFloat64, tensor.spec.shape()).value();
-    doubles.push_back({spec, std::string(spec.num_bytes(), '\0')});
+    tensor.bytes.resize(tensor.spec.num_bytes());
   }
-  for (size_t i = 0; i < state.size(); ++i) {
-    loads.push_back(testing::Load(i, testing::View(state[i]), doubles[i]));
-  }
+  std::vector<LoadEntry> loads = testing::FreshLoads(doubles);
+  for (LoadEntry& load : loads) load.source = testing::View(state[load.entry]);
   ASSERT_OK(net_->PartialLoad(device_, 0, loads));
   const TensorSpec spec = testing::Spec(DType::kFloat64, {1, 3, 32, 32});
   const OwnedTensor input{spec, std::string(spec.num_bytes(), '\0')};

@@ -38,7 +38,8 @@ TEST(SchemaArchitectureTest, FreshValuesEqualTorchsBitForBit) {
                          testing::FreshState(*everything, Device{}, seed));
     ASSERT_EQ(state.size(), json["sha256"].size());
     for (size_t i = 0; i < state.size(); ++i) {
-      EXPECT_EQ(Digest::Of(state[i].bytes).ToHex(), json["sha256"][i])
+      EXPECT_EQ(Digest::Of(state[i].bytes).ToHex(),
+                json["sha256"][i].get<std::string>())
           << "seed " << seed << ", "
           << testing::Expectations()["schemas"]["entries"][i];
     }
@@ -72,6 +73,7 @@ TEST(SchemaArchitectureTest, RequestsAtTheSameTimeDoNotDisturbEachOther) {
   ASSERT_OK_AND_ASSIGN(const auto expected,
                        testing::FreshState(*two, Device{}, 1));
   std::vector<std::thread> threads;
+  threads.reserve(4);
   for (int t = 0; t < 4; ++t) {
     threads.emplace_back([&] {
       for (int i = 0; i < 100; ++i) {

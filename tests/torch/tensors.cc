@@ -1,6 +1,7 @@
 #include "tests/torch/tensors.h"
 
 #include <cstring>
+#include <iterator>
 #include <utility>
 
 #include "server/base/status_macros.h"
@@ -18,6 +19,7 @@ HostTensor View(const OwnedTensor& tensor) {
 
 std::vector<HostTensor> Views(const std::vector<OwnedTensor>& tensors) {
   std::vector<HostTensor> views;
+  views.reserve(tensors.size());
   for (const OwnedTensor& tensor : tensors) views.push_back(View(tensor));
   return views;
 }
@@ -51,16 +53,29 @@ LoadEntry Load(int64_t entry, const HostTensor& source, OwnedTensor& output) {
   return load;
 }
 
+std::vector<OwnedTensor> BlankState(const Architecture& schema) {
+  std::vector<OwnedTensor> state;
+  state.reserve(schema.entries.size());
+  for (const ArchitectureEntry& entry : schema.entries) {
+    state.push_back(Blank(entry));
+  }
+  return state;
+}
+
+std::vector<LoadEntry> FreshLoads(std::vector<OwnedTensor>& state) {
+  std::vector<LoadEntry> loads;
+  loads.reserve(state.size());
+  for (OwnedTensor& tensor : state) {
+    loads.push_back(Fresh(std::ssize(loads), tensor));
+  }
+  return loads;
+}
+
 absl::StatusOr<std::vector<OwnedTensor>> FreshState(
     const ModelArchitecture& architecture, const Device& device,
     uint64_t seed) {
-  std::vector<OwnedTensor> state;
-  for (const ArchitectureEntry& entry : architecture.schema().entries) {
-    state.push_back(Blank(entry));
-  }
-  std::vector<LoadEntry> loads;
-  for (size_t i = 0; i < state.size(); ++i) loads.push_back(Fresh(i, state[i]));
-  RETURN_IF_ERROR(architecture.PartialLoad(device, seed, loads));
+  std::vector<OwnedTensor> state = BlankState(architecture.schema());
+  RETURN_IF_ERROR(architecture.PartialLoad(device, seed, FreshLoads(state)));
   return state;
 }
 

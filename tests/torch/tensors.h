@@ -30,6 +30,10 @@ LoadEntry Fresh(int64_t entry, OwnedTensor& output);
 // What asks for `source` in output's dtype.
 LoadEntry Load(int64_t entry, const HostTensor& source, OwnedTensor& output);
 
+// Blank tensors of every entry, and what asks for fresh values of all of them.
+std::vector<OwnedTensor> BlankState(const Architecture& schema);
+std::vector<LoadEntry> FreshLoads(std::vector<OwnedTensor>& state);
+
 // Fresh values of every entry.
 absl::StatusOr<std::vector<OwnedTensor>> FreshState(
     const ModelArchitecture& architecture, const Device& device, uint64_t seed);
