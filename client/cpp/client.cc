@@ -7,6 +7,7 @@
 
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "client/cpp/atomic_file.h"
 #include "client/cpp/error.h"
 #include "client/cpp/file_set.h"
@@ -52,6 +53,15 @@ void KeepGrpcRunning() {
   static_cast<void>(started);
 }
 
+// gRPC gets on with a connection only while some call waits for it, and calls
+// do not wait for a connection that has failed before. In a pause without
+// calls, a server that is back would not be noticed.
+void PauseWhileConnecting(grpc::Channel& channel, absl::Duration pause) {
+  const absl::Time end = absl::Now() + pause;
+  channel.WaitForConnected(absl::ToChronoTime(end));
+  absl::SleepFor(end - absl::Now());
+}
+
 }  // namespace
 
 std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
@@ -75,6 +85,11 @@ std::shared_ptr<grpc::Channel> MakeChannel(const ClientOptions& options) {
 
 std::unique_ptr<Client> Client::Connect(ClientOptions options) {
   const std::shared_ptr<grpc::Channel> channel = MakeChannel(options);
+  if (!options.sleep) {
+    options.sleep = [channel](absl::Duration pause) {
+      PauseWhileConnecting(*channel, pause);
+    };
+  }
   return std::make_unique<Client>(
       Stubs{.model_initializer = v1::ModelInitializer::NewStub(channel),
             .checkpoints = v1::Checkpoints::NewStub(channel),
@@ -83,7 +98,9 @@ std::unique_ptr<Client> Client::Connect(ClientOptions options) {
 }
 
 Client::Client(Stubs stubs, ClientOptions options)
-    : stubs_(std::move(stubs)), options_(std::move(options)) {}
+    : stubs_(std::move(stubs)), options_(std::move(options)) {
+  if (!options_.sleep) options_.sleep = absl::SleepFor;
+}
 
 absl::StatusOr<v1::SaveModelResponse> Client::Save(
     const std::vector<std::string>& paths, v1::SaveModelHeader header,

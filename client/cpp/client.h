@@ -117,7 +117,7 @@ class Client {
 
  private:
   const Stubs stubs_;
-  const ClientOptions options_;
+  ClientOptions options_;  // as they were at the start
 };
 
 }  // namespace warmstart::client

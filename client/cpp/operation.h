@@ -24,8 +24,8 @@
 
 namespace warmstart::client {
 
-// Of an error's message and details together. Channels have to allow trailers of
-// this size.
+// Of an error's message and details together. Channels have to allow trailers
+// of this size.
 inline constexpr int kMaxErrorBytes = 32 * 1024 * 1024;
 
 class Operation {
@@ -33,8 +33,8 @@ class Operation {
   // `options` must outlive the operation.
   explicit Operation(const ClientOptions& options);
 
-  // Gives an attempt the operation's deadline, and tells the server how large an
-  // error this client takes: without that, it cuts the report in an error to
+  // Gives an attempt the operation's deadline, and tells the server how large
+  // an error this client takes: without that, it cuts the report in an error to
   // what every gRPC client takes.
   void Prepare(grpc::ClientContext& context) const;
 

@@ -8,7 +8,6 @@
 #include <string>
 
 #include "absl/status/status.h"
-#include "absl/time/clock.h"
 #include "absl/time/time.h"
 
 namespace warmstart::client {
@@ -42,10 +41,8 @@ struct ClientOptions {
   std::function<void(const absl::Status& failure, absl::Duration pause)>
       on_retry;
 
-  // Makes the pause. Tests replace it.
-  std::function<void(absl::Duration)> sleep = [](absl::Duration pause) {
-    absl::SleepFor(pause);
-  };
+  // Makes the pause; empty for the usual way. Tests replace it.
+  std::function<void(absl::Duration)> sleep;
 };
 
 // How far a transfer is.

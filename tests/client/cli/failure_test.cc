@@ -1,6 +1,7 @@
 #include "client/cli/failure.h"
 
 #include "absl/status/status.h"
+#include "absl/time/clock.h"
 #include "client/cli/usage_error.h"
 #include "client/cpp/error.h"
 #include "gmock/gmock.h"

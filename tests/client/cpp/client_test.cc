@@ -3,6 +3,7 @@
 #include <set>
 #include <utility>
 
+#include "absl/time/clock.h"
 #include "client/cpp/error.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
