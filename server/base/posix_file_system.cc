@@ -21,7 +21,7 @@ namespace {
 
 // How much an appender writes before it tells the kernel to start writing back,
 // so that the final fsync finds little left to do.
-constexpr size_t kWritebackBytes = size_t{8} << 20;
+constexpr int64_t kWritebackBytes = int64_t{8} << 20;
 
 absl::StatusCode CodeOfErrno(int error) {
   switch (error) {
@@ -112,7 +112,8 @@ class PosixWritableFile final : public WritableFile {
 
   absl::Status Append(absl::string_view data) override {
     while (!data.empty()) {
-      const size_t size = std::min(data.size(), kWritebackBytes);
+      const size_t size =
+          std::min(data.size(), static_cast<size_t>(kWritebackBytes));
       const ssize_t written =
           RetryOnEintr([&] { return ::write(fd_.get(), data.data(), size); });
       if (written < 0) return ErrnoStatus(errno, "write", path_);
@@ -166,8 +167,8 @@ class PosixWritableFile final : public WritableFile {
 
   const std::string path_;
   const Descriptor fd_;
-  size_t size_ = 0;
-  size_t written_back_ = 0;
+  int64_t size_ = 0;
+  int64_t written_back_ = 0;
   void* address_ = nullptr;
   size_t mapped_size_ = 0;
   absl::Status sync_status_;

@@ -58,7 +58,7 @@ class LocalStagedPack final : public StagedPack {
       background_sync_ =
           std::async(std::launch::async, [this] { return file_->Sync(); });
     } catch (const std::system_error&) {
-      // No thread to be had; Publish syncs.
+      background_sync_.reset();  // no thread to be had; Publish syncs
     }
   }
 

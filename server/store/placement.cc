@@ -1,7 +1,6 @@
 #include "server/store/placement.h"
 
 #include <algorithm>
-#include <utility>
 
 namespace warmstart::store {
 
@@ -23,7 +22,7 @@ std::vector<Run> MergeIntoRuns(std::vector<PlacedBlob> blobs) {
             });
   std::vector<Run> runs;
   int64_t end = 0;  // of the last run
-  for (PlacedBlob& placed : blobs) {
+  for (const PlacedBlob& placed : blobs) {
     if (runs.empty() || placed.offset >= end) {
       runs.push_back(Run{.offset = placed.offset});
       end = placed.offset;
@@ -31,7 +30,7 @@ std::vector<Run> MergeIntoRuns(std::vector<PlacedBlob> blobs) {
     Run& run = runs.back();
     end = std::max(end, placed.offset + placed.blob.num_bytes);
     run.num_bytes = end - run.offset;
-    run.blobs.push_back(std::move(placed));
+    run.blobs.push_back(placed);
   }
   return runs;
 }

@@ -104,7 +104,7 @@ absl::StatusOr<Alias> DecodeAlias(absl::string_view name,
 
 class SqliteCatalog final : public Catalog {
  public:
-  SqliteCatalog(std::unique_ptr<SqliteDb> writer)
+  explicit SqliteCatalog(std::unique_ptr<SqliteDb> writer)
       : readers_(writer->path(), kMaxReaders), writer_(std::move(writer)) {}
 
   absl::StatusOr<CommitResult> Commit(

@@ -17,7 +17,6 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using ::warmstart::testing::IsOk;
 using ::warmstart::testing::StatusIs;
 
 TEST(DirectoryLockTest, ASecondHolderIsRefusedInWords) {

@@ -27,10 +27,8 @@
 namespace warmstart::store {
 namespace {
 
-using ::testing::ElementsAre;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-using ::warmstart::testing::IsOk;
 using ::warmstart::testing::StatusIs;
 
 // A SQLite catalog whose Commit is preceded by something that a test wants to

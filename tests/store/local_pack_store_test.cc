@@ -17,7 +17,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::warmstart::testing::IsOk;
 using ::warmstart::testing::StatusIs;
 
 struct LocalBackend {

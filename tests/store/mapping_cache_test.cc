@@ -12,7 +12,6 @@
 namespace warmstart::store {
 namespace {
 
-using ::warmstart::testing::IsOk;
 using ::warmstart::testing::StatusIs;
 
 class MappingCacheTest : public ::testing::Test {

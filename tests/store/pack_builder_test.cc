@@ -16,7 +16,6 @@ namespace {
 
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
-using ::warmstart::testing::IsOk;
 using ::warmstart::testing::IsOkAndHolds;
 using ::warmstart::testing::StatusIs;
 

@@ -17,7 +17,6 @@ namespace warmstart::store {
 namespace {
 
 using ::testing::HasSubstr;
-using ::warmstart::testing::IsOk;
 using ::warmstart::testing::StatusIs;
 
 struct SqliteBackend {

@@ -18,7 +18,6 @@ namespace {
 using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::Optional;
-using ::warmstart::testing::IsOk;
 using ::warmstart::testing::IsOkAndHolds;
 using ::warmstart::testing::StatusIs;
 

@@ -19,7 +19,6 @@ namespace {
 
 using ::testing::HasSubstr;
 using ::testing::Optional;
-using ::warmstart::testing::IsOk;
 using ::warmstart::testing::IsOkAndHolds;
 using ::warmstart::testing::StatusIs;
 
