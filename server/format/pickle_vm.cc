@@ -286,7 +286,8 @@ absl::StatusOr<PickleId> PickleVm::Pop() {
 
 absl::StatusOr<absl::Span<const PickleId>> PickleVm::PopToMark() {
   if (marks_.empty()) return Error("no mark");
-  marked_.assign(stack_.begin() + marks_.back(), stack_.end());
+  const auto items = absl::MakeConstSpan(stack_).subspan(marks_.back());
+  marked_.assign(items.begin(), items.end());
   stack_.resize(marks_.back());
   marks_.pop_back();
   return absl::MakeConstSpan(marked_);
@@ -307,7 +308,7 @@ absl::Status PickleVm::PopOrUnmark() {
 
 // Values.
 
-absl::Status PickleVm::PushInt(absl::StatusOr<uint64_t> value) {
+absl::Status PickleVm::PushInt(const absl::StatusOr<uint64_t>& value) {
   RETURN_IF_ERROR(value.status());
   return Push(heap_.AddInt(static_cast<int64_t>(*value)));
 }
@@ -344,7 +345,7 @@ absl::Status PickleVm::PushFloatLine() {
 }
 
 absl::Status PickleVm::PushText(PickleKind kind,
-                                absl::StatusOr<absl::string_view> text) {
+                                const absl::StatusOr<absl::string_view>& text) {
   RETURN_IF_ERROR(text.status());
   if (text->size() > UINT32_MAX) return Error("a text of more than 4 GiB");
   return Push(heap_.AddText(kind, *text));
@@ -426,7 +427,7 @@ absl::Status PickleVm::PushInstance(PickleId callable,
   return Push(heap_.AddObject(callable, heap_.AddTuple(arguments)));
 }
 
-absl::Status PickleVm::PushPersistent(absl::StatusOr<PickleId> what) {
+absl::Status PickleVm::PushPersistent(const absl::StatusOr<PickleId>& what) {
   RETURN_IF_ERROR(what.status());
   return Push(heap_.AddPersistent(*what));
 }
@@ -450,7 +451,7 @@ absl::Status PickleVm::Build() {
 
 // The memo.
 
-absl::Status PickleVm::Memoize(absl::StatusOr<uint64_t> index) {
+absl::Status PickleVm::Memoize(const absl::StatusOr<uint64_t>& index) {
   RETURN_IF_ERROR(index.status());
   ASSIGN_OR_RETURN(const absl::Span<const PickleId> top, Top(1));
   // Picklers count their entries from 0, and each takes at least a byte.
@@ -462,7 +463,7 @@ absl::Status PickleVm::Memoize(absl::StatusOr<uint64_t> index) {
   return absl::OkStatus();
 }
 
-absl::Status PickleVm::Recall(absl::StatusOr<uint64_t> index) {
+absl::Status PickleVm::Recall(const absl::StatusOr<uint64_t>& index) {
   RETURN_IF_ERROR(index.status());
   if (*index >= memo_.size() || memo_[*index] == kNoPickleId) {
     return Error(absl::StrCat("nothing is memoized as ", *index));

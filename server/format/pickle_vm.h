@@ -64,13 +64,13 @@ class PickleVm {
   absl::StatusOr<absl::Span<const PickleId>> PopToMark();
   absl::Status Push(PickleId id);
 
-  absl::Status PushInt(absl::StatusOr<uint64_t> value);
+  absl::Status PushInt(const absl::StatusOr<uint64_t>& value);
   absl::Status PushPythonInt(const PythonInt& value);
   absl::Status PushIntLine();
   absl::Status PushFloat();
   absl::Status PushFloatLine();
   absl::Status PushText(PickleKind kind,
-                        absl::StatusOr<absl::string_view> text);
+                        const absl::StatusOr<absl::string_view>& text);
   absl::Status PushDecodedLine(
       std::optional<std::string> (*decode)(absl::string_view));
   absl::Status PushTuple(size_t count);
@@ -79,7 +79,7 @@ class PickleVm {
   absl::Status PushStackGlobal();
   absl::Status PushInstance(PickleId callable,
                             absl::Span<const PickleId> arguments);
-  absl::Status PushPersistent(absl::StatusOr<PickleId> what);
+  absl::Status PushPersistent(const absl::StatusOr<PickleId>& what);
 
   absl::Status PopOrUnmark();
   absl::Status Append(absl::Span<const PickleId> items);
@@ -89,8 +89,8 @@ class PickleVm {
   absl::Status Call(size_t extra);
   absl::Status Build();
 
-  absl::Status Memoize(absl::StatusOr<uint64_t> index);
-  absl::Status Recall(absl::StatusOr<uint64_t> index);
+  absl::Status Memoize(const absl::StatusOr<uint64_t>& index);
+  absl::Status Recall(const absl::StatusOr<uint64_t>& index);
 
   const absl::string_view bytes_;
   PickleHeap& heap_;

@@ -57,7 +57,7 @@ TensorTable::TensorTable(int64_t file_bytes, FileContents* contents)
   }
 }
 
-absl::Status TensorTable::Add(std::string key, DType dtype,
+absl::Status TensorTable::Add(const std::string& key, DType dtype,
                               const StorageWindow& window,
                               const PickledTensor& tensor) {
   RETURN_IF_ERROR(CheckKey(key));

@@ -40,8 +40,8 @@ class TensorTable {
   // INVALID_ARGUMENT, naming the key, for a bad or repeated key, a shape or
   // strides that no tensor has, elements outside of the window, and values that
   // expand too much. Nothing was added then.
-  absl::Status Add(std::string key, DType dtype, const StorageWindow& window,
-                   const PickledTensor& tensor);
+  absl::Status Add(const std::string& key, DType dtype,
+                   const StorageWindow& window, const PickledTensor& tensor);
 
  private:
   using View = std::tuple<int32_t, int64_t, DType, std::vector<int64_t>,

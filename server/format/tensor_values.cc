@@ -108,8 +108,9 @@ void CopyBlock(const char* from, Dimension rows, Dimension columns,
 }
 
 void SwapWords(std::string& bytes, int word_size) {
-  for (size_t at = 0; at < bytes.size(); at += word_size) {
-    std::reverse(bytes.begin() + at, bytes.begin() + at + word_size);
+  char* const end = bytes.data() + bytes.size();
+  for (char* word = bytes.data(); word != end; word += word_size) {
+    std::reverse(word, word + word_size);
   }
 }
 

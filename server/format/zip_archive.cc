@@ -167,21 +167,19 @@ absl::StatusOr<Entry> ReadEntry(absl::string_view directory, uint64_t start,
 }
 
 absl::Status CheckReadable(const Entry& entry) {
-  const std::string name = QuoteForMessage(entry.name);
-  if ((entry.flags & kEncryptedFlag) != 0) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the zip record ", name, " is encrypted"));
-  }
-  if (entry.method != 0) {
+  const auto error = [&](absl::string_view what) {
     return absl::InvalidArgumentError(absl::StrCat(
-        "the zip record ", name,
-        " is compressed, which torch.save never does; load the file in "
-        "Python and save it again with torch.save"));
+        "the zip record ", QuoteForMessage(entry.name), " ", what));
+  };
+  if ((entry.flags & kEncryptedFlag) != 0) return error("is encrypted");
+  if (entry.method != 0) {
+    return error(
+        "is compressed, which torch.save never does; load the file in Python "
+        "and save it again with torch.save");
   }
   if (entry.size != entry.stored_size) {
-    return absl::InvalidArgumentError(
-        absl::StrCat("the zip record ", name, " has two sizes, ", entry.size,
-                     " and ", entry.stored_size));
+    return error(absl::StrCat("has two sizes, ", entry.size, " and ",
+                              entry.stored_size));
   }
   return absl::OkStatus();
 }

@@ -47,9 +47,7 @@ def values(dtype, *shape):
     generator = torch.Generator().manual_seed(seed)
     if dtype == torch.bool:
         return torch.randint(0, 2, shape, generator=generator).bool()
-    raw = torch.randint(
-        0, 256, (count * size,), dtype=torch.uint8, generator=generator
-    )
+    raw = torch.randint(0, 256, (count * size,), dtype=torch.uint8, generator=generator)
     return raw.view(dtype).reshape(shape)
 
 
@@ -150,8 +148,11 @@ class TaggedTensor(torch.Tensor):
     pass
 
 
-def module_versions(state_dict):
-    return [(k, v["version"]) for k, v in state_dict._metadata.items()]
+def module_versions(state_dict, path=""):
+    return [
+        (".".join(filter(None, (path, name))), facts["version"])
+        for name, facts in state_dict._metadata.items()
+    ]
 
 
 def dtypes(data):
@@ -288,6 +289,10 @@ def nested(data):
             "models.0",
             "models.1",
         ],
+        module_versions=[
+            *module_versions(net.state_dict(), "model_state"),
+            *module_versions(net.state_dict(), "models.0"),
+        ],
         metadata={
             "epoch": 3,
             "optimizer_state": {"param_groups": [group]},
@@ -314,6 +319,7 @@ def nested(data):
         two,
         {f"0.{k}": v for k, v in net.state_dict().items()},
         subtrees=["0"],
+        module_versions=module_versions(net.state_dict(), "0"),
         metadata={"1": 5},
     )
 
@@ -346,9 +352,10 @@ def objects(data):
     tensors = {f"state_dict.{k}": v for k, v in net.state_dict().items()}
     tensors |= {f"model.{k}": v for k, v in net.state_dict().items()}
     tensors["config.weight"] = weight
-    facts = dict(
-        subtrees=["state_dict", "model", "config"],
-        metadata={
+    facts = {
+        "subtrees": ["state_dict", "model", "config"],
+        "module_versions": module_versions(net.state_dict(), "state_dict"),
+        "metadata": {
             "pytorch-lightning_version": "2.0.0",
             "hyper_parameters": {"lr": 0.1, "layers": [1, 2]},
             "simple": {"a": 1},
@@ -359,7 +366,7 @@ def objects(data):
             "flag": True,
             "text_bytes": "text",
         },
-        skipped=[
+        "skipped": [
             ("config", "object of class __main__.Config; its attributes were read"),
             ("config.me", "reference to a value that encloses it"),
             (
@@ -371,14 +378,11 @@ def objects(data):
             ("array", "object of class numpy.ndarray"),
             ("bytes", "bytes"),
         ],
-    )
-    facts3 = dict(facts)
+    }
     # Below protocol 3, bytes are a call of _codecs.encode.
-    facts["skipped"] = facts["skipped"][:-1] + [
-        ("bytes", "object of class _codecs.encode")
-    ]
-    data.save("objects_2", lightning, tensors, **facts)
-    data.save("objects_4", lightning, tensors, protocol=4, **facts3)
+    skipped = [*facts["skipped"][:-1], ("bytes", "object of class _codecs.encode")]
+    data.save("objects_2", lightning, tensors, **{**facts, "skipped": skipped})
+    data.save("objects_4", lightning, tensors, protocol=4, **facts)
 
 
 def unreadable(data):
@@ -476,7 +480,9 @@ def zip_variants(data):
     with torch.serialization.skip_data():
         torch.save(tensors, data.folder / "skip_data.pt")
     data.expect(
-        "skip_data.pt", "torch-zip", {k: torch.zeros_like(v) for k, v in tensors.items()}
+        "skip_data.pt",
+        "torch-zip",
+        {k: torch.zeros_like(v) for k, v in tensors.items()},
     )
     # Versions before 2.1 wrote neither byteorder nor the other small records.
     source = data.folder / "source.pt"
@@ -505,15 +511,15 @@ def zip_variants(data):
     data.expected[-1]["any_order"] = True
 
 
+TAR_STORAGES = {
+    torch.float32: torch.FloatStorage,
+    torch.int64: torch.LongStorage,
+    torch.uint8: torch.ByteStorage,
+}
+
+
 class TarSaver:
     """The algorithm of torch.save before 0.1.10, as torch.load reads it."""
-
-    TYPES = {
-        torch.float32: torch.FloatStorage,
-        torch.int64: torch.LongStorage,
-        torch.float64: torch.DoubleStorage,
-        torch.uint8: torch.ByteStorage,
-    }
 
     def __init__(self):
         self.tensors = {}
@@ -544,7 +550,7 @@ class TarSaver:
                 size = storage.nbytes() // tensor.element_size() - offset
                 self.views.append((storage_key, root, offset, size))
                 offset = 0
-            kind = self.TYPES[tensor.dtype]
+            kind = TAR_STORAGES[tensor.dtype]
             pickle.dump((key, storage_key, kind), tensors, protocol=2)
             tensors.write(struct.pack("<i", tensor.dim()) + bytes(4))
             tensors.write(struct.pack(f"<{tensor.dim()}q", *tensor.shape))
@@ -553,7 +559,7 @@ class TarSaver:
         storages = io.BytesIO()
         pickle.dump(len(self.storages), storages, protocol=2)
         for key, (storage, dtype) in self.storages.items():
-            pickle.dump((key, "cpu", self.TYPES[dtype]), storages, protocol=2)
+            pickle.dump((key, "cpu", TAR_STORAGES[dtype]), storages, protocol=2)
             raw = bytes(storage)
             size = torch.empty(0, dtype=dtype).element_size()
             storages.write(struct.pack("<q", len(raw) // size) + raw)

@@ -192,7 +192,7 @@ TEST(StateTreeTest, StoragesOfOtherTypesAreSkipped) {
                           "s: storage without a tensor"));
 }
 
-TEST(StateTreeTest, ModuleVersionsComeFromTheRoot) {
+TEST(StateTreeTest, ModuleVersionsStandUnderTheirPaths) {
   const auto version = [](const std::string& number) {
     return Dict({{Text("version"), number}});
   };
@@ -213,7 +213,9 @@ TEST(StateTreeTest, ModuleVersionsComeFromTheRoot) {
   EXPECT_THAT(contents.skipped, IsEmpty());
   ASSERT_OK_AND_ASSIGN(const FileContents nested,
                        Read(Dict({{Text("model"), ordered("bn", kTensor)}})));
-  EXPECT_THAT(nested.module_versions, IsEmpty());
+  EXPECT_THAT(
+      nested.module_versions,
+      ElementsAre(ModuleVersion{"model", 1}, ModuleVersion{"model.bn", 2}));
 }
 
 TEST(StateTreeTest, ModulesAreReadAsTheirStateDict) {

@@ -30,8 +30,8 @@ PickledTensor Tensor(int64_t offset, std::vector<int64_t> sizes,
 class TensorTableTest : public ::testing::Test {
  protected:
   // Into a window of 48 bytes: 12 float32 elements.
-  absl::Status Add(const PickledTensor& tensor, std::string key = "key") {
-    return table_.Add(std::move(key), DType::kFloat32, {0, 0, 48}, tensor);
+  absl::Status Add(const PickledTensor& tensor, const std::string& key) {
+    return table_.Add(key, DType::kFloat32, {0, 0, 48}, tensor);
   }
 
   void ExpectRefused(const PickledTensor& tensor, const std::string& message) {
