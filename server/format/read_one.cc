@@ -5,10 +5,10 @@
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
 #include "server/format/key_check.h"
-#include "server/format/safetensors_reader.h"
-#include "server/format/torch_legacy_reader.h"
-#include "server/format/torch_tar_reader.h"
-#include "server/format/torch_zip_reader.h"
+#include "server/format/safetensors/safetensors_reader.h"
+#include "server/format/torch/torch_legacy_reader.h"
+#include "server/format/torch/torch_tar_reader.h"
+#include "server/format/torch/torch_zip_reader.h"
 
 namespace warmstart::format {
 namespace {

@@ -8,7 +8,7 @@
 #include "server/base/status_macros.h"
 #include "server/format/key_check.h"
 #include "server/format/read_one.h"
-#include "server/format/sharded_set.h"
+#include "server/format/sharded/sharded_set.h"
 
 namespace warmstart::format {
 namespace {

@@ -8,7 +8,7 @@
 #include "absl/status/statusor.h"
 #include "server/base/clock.h"
 #include "server/store/catalog.h"
-#include "server/store/directory_lock.h"
+#include "server/store/local/directory_lock.h"
 #include "server/store/pack_store.h"
 #include "server/store/store.h"
 

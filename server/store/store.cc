@@ -4,10 +4,10 @@
 
 #include "server/base/status_macros.h"
 #include "server/store/composed_store.h"
-#include "server/store/directory_lock.h"
-#include "server/store/local_pack_store.h"
-#include "server/store/paths.h"
-#include "server/store/sqlite_catalog.h"
+#include "server/store/local/directory_lock.h"
+#include "server/store/local/local_pack_store.h"
+#include "server/store/local/paths.h"
+#include "server/store/sqlite/sqlite_catalog.h"
 
 namespace warmstart::store {
 

@@ -6,8 +6,8 @@
 #include <string>
 
 #include "gtest/gtest.h"
-#include "server/format/pickle_heap.h"
-#include "server/format/pickle_vm.h"
+#include "server/format/pickle/pickle_heap.h"
+#include "server/format/pickle/pickle_vm.h"
 
 namespace warmstart::format {
 

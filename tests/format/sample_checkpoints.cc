@@ -6,7 +6,7 @@
 #include <utility>
 
 #include "absl/strings/str_cat.h"
-#include "server/format/safetensors_dtype.h"
+#include "server/format/safetensors/safetensors_dtype.h"
 
 namespace warmstart::format {
 namespace {

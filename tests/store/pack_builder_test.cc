@@ -5,7 +5,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/store/local_pack_store.h"
+#include "server/store/local/local_pack_store.h"
 #include "tests/store/store_test_util.h"
 #include "tests/testing/faulty_file_system.h"
 #include "tests/testing/status_matchers.h"

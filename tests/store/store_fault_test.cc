@@ -8,7 +8,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
-#include "server/store/paths.h"
+#include "server/store/local/paths.h"
 #include "server/store/store.h"
 #include "tests/store/store_test_util.h"
 #include "tests/testing/faulty_file_system.h"

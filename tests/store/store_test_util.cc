@@ -7,8 +7,8 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
-#include "server/store/paths.h"
-#include "server/store/sqlite_db.h"
+#include "server/store/local/paths.h"
+#include "server/store/sqlite/sqlite_db.h"
 
 namespace warmstart::store {
 namespace {

@@ -1,0 +1,179 @@
+#include "server/store/local/local_pack_store.h"
+
+#include <future>
+#include <optional>
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/status_macros.h"
+#include "server/store/local/mapping_cache.h"
+#include "server/store/random_id.h"
+
+namespace warmstart::store {
+namespace {
+
+// Far below the kernel's limit of 65530 mappings for a process.
+constexpr size_t kMaxMappings = 1024;
+
+class LocalStagedPack final : public StagedPack {
+ public:
+  LocalStagedPack(const StorePaths& paths, FileSystem& file_system, PackId id,
+                  std::unique_ptr<WritableFile> file)
+      : paths_(paths),
+        file_system_(file_system),
+        id_(std::move(id)),
+        file_(std::move(file)) {}
+
+  ~LocalStagedPack() override {
+    if (background_sync_.has_value()) background_sync_->wait();
+    // What cannot be removed now, the next start sweeps.
+    if (!published_) file_system_.Remove(paths_.Staged(id_)).IgnoreError();
+  }
+
+  const PackId& id() const override { return id_; }
+
+  absl::Status Append(absl::string_view data) override {
+    if (mapped_ != nullptr) {
+      return absl::FailedPreconditionError("the file was finished already");
+    }
+    return file_->Append(data);
+  }
+
+  absl::StatusOr<absl::Span<char>> MapForWriting(int64_t num_bytes) override {
+    return file_->MapForWriting(num_bytes);
+  }
+
+  absl::StatusOr<absl::string_view> Finish() override {
+    if (mapped_ == nullptr) {
+      ASSIGN_OR_RETURN(mapped_, file_system_.Map(paths_.Staged(id_)));
+    }
+    return mapped_->bytes();
+  }
+
+  void StartSync() override {
+    if (mapped_ == nullptr || background_sync_.has_value()) return;
+    try {
+      background_sync_ =
+          std::async(std::launch::async, [this] { return file_->Sync(); });
+    } catch (const std::system_error&) {
+      background_sync_.reset();  // no thread to be had; Publish syncs
+    }
+  }
+
+  absl::Status Publish() override {
+    RETURN_IF_ERROR(background_sync_.has_value() ? JoinBackgroundSync()
+                                                 : file_->Sync());
+    RETURN_IF_ERROR(file_system_.Rename(paths_.Staged(id_), paths_.Pack(id_)));
+    published_ = true;
+    return absl::OkStatus();
+  }
+
+ private:
+  absl::Status JoinBackgroundSync() {
+    absl::Status status = background_sync_->get();
+    background_sync_.reset();
+    return status;
+  }
+
+  const StorePaths& paths_;
+  FileSystem& file_system_;
+  const PackId id_;
+  const std::unique_ptr<WritableFile> file_;
+  std::shared_ptr<MappedFile> mapped_;  // set by Finish
+  std::optional<std::future<absl::Status>> background_sync_;
+  bool published_ = false;
+};
+
+class LocalPackStore final : public PackStore {
+ public:
+  LocalPackStore(const StorePaths& paths, FileSystem& file_system)
+      : paths_(paths),
+        file_system_(file_system),
+        mappings_(file_system, kMaxMappings) {}
+
+  absl::StatusOr<std::unique_ptr<StagedPack>> Stage() override {
+    PackId id = RandomId();
+    ASSIGN_OR_RETURN(std::unique_ptr<WritableFile> file,
+                     file_system_.Create(paths_.Staged(id)));
+    return std::make_unique<LocalStagedPack>(paths_, file_system_,
+                                             std::move(id), std::move(file));
+  }
+
+  absl::Status Flush() override {
+    return file_system_.SyncDirectory(paths_.PacksDir());
+  }
+
+  absl::StatusOr<BlobData> Read(const PackId& id, int64_t offset,
+                                int64_t num_bytes) override {
+    // A mapping may outlive its file, or be longer than what somebody left of
+    // it, and then reading is a SIGBUS. So the size is asked each time; it
+    // costs a microsecond.
+    const std::string path = paths_.Pack(id);
+    RETURN_IF_ERROR(LostIfNotFound(
+        id, CheckRange(id, file_system_.Size(path), offset, num_bytes)));
+    absl::StatusOr<std::shared_ptr<MappedFile>> file = mappings_.Get(path);
+    if (!file.ok()) return LostIfNotFound(id, file.status());
+    const absl::string_view bytes = (*file)->bytes();
+    RETURN_IF_ERROR(CheckRange(id, bytes.size(), offset, num_bytes));
+    return BlobData{bytes.substr(offset, num_bytes), *std::move(file)};
+  }
+
+  absl::Status Remove(const PackId& id) override {
+    const std::string path = paths_.Pack(id);
+    absl::Status status = file_system_.Remove(path);
+    mappings_.Forget(path);
+    return status;
+  }
+
+  absl::Status Sweep(const absl::flat_hash_set<PackId>& known) override {
+    ASSIGN_OR_RETURN(const std::vector<std::string> staged,
+                     file_system_.List(paths_.StagingDir()));
+    for (const std::string& name : staged) {
+      RETURN_IF_ERROR(file_system_.Remove(paths_.Staged(name)));
+    }
+    ASSIGN_OR_RETURN(const std::vector<std::string> packs,
+                     file_system_.List(paths_.PacksDir()));
+    for (const std::string& name : packs) {
+      // What has no name of ours, somebody else put there; it is theirs.
+      if (known.contains(name) || !IsRandomId(name)) continue;
+      RETURN_IF_ERROR(Remove(name));
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  static absl::Status CheckRange(const PackId& id, absl::StatusOr<int64_t> size,
+                                 int64_t offset, int64_t num_bytes) {
+    if (!size.ok()) return size.status();
+    if (offset >= 0 && num_bytes >= 0 && offset <= *size &&
+        num_bytes <= *size - offset) {
+      return absl::OkStatus();
+    }
+    return absl::DataLossError(
+        absl::StrCat("pack ", id, " has ", *size, " bytes; ", num_bytes,
+                     " were expected at offset ", offset));
+  }
+
+  static absl::Status LostIfNotFound(const PackId& id, absl::Status status) {
+    if (!absl::IsNotFound(status)) return status;
+    return absl::DataLossError(
+        absl::StrCat("pack ", id, " is gone: ", status.message()));
+  }
+
+  const StorePaths paths_;
+  FileSystem& file_system_;
+  MappingCache mappings_;
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<PackStore>> OpenLocalPackStore(
+    const StorePaths& paths, FileSystem& file_system) {
+  RETURN_IF_ERROR(file_system.CreateDirectory(paths.PacksDir()));
+  RETURN_IF_ERROR(file_system.CreateDirectory(paths.StagingDir()));
+  return std::make_unique<LocalPackStore>(paths, file_system);
+}
+
+}  // namespace warmstart::store

@@ -1,0 +1,40 @@
+// The part of the SQLite catalog that knows which blob lies in which pack. All
+// functions run inside the caller's transaction.
+
+#ifndef WARMSTART_SERVER_STORE_SQLITE_SQLITE_BLOBS_H_
+#define WARMSTART_SERVER_STORE_SQLITE_SQLITE_BLOBS_H_
+
+#include <cstdint>
+#include <optional>
+#include <vector>
+
+#include "absl/container/flat_hash_set.h"
+#include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "server/model/digest.h"
+#include "server/store/catalog.h"
+#include "server/store/sqlite/sqlite_db.h"
+
+namespace warmstart::store {
+
+absl::StatusOr<std::optional<BlobLocation>> FindBlob(SqliteDb& db,
+                                                     const Digest& digest);
+
+// Records those blobs of `packs` that are `needed` and not known yet, and
+// returns the packs of which none was.
+absl::StatusOr<std::vector<PackId>> AddPacks(
+    SqliteDb& db, absl::Span<const NewPack> packs,
+    const absl::flat_hash_set<Digest>& needed);
+
+// The row ids of the blobs that a checkpoint references.
+absl::StatusOr<std::vector<int64_t>> ReferencedBlobs(SqliteDb& db,
+                                                     int64_t checkpoint);
+
+// Removes those of `blobs` (row ids) that no checkpoint references, then the
+// packs that they leave empty, and returns the latter.
+absl::StatusOr<std::vector<PackId>> RemoveOrphans(
+    SqliteDb& db, absl::Span<const int64_t> blobs);
+
+}  // namespace warmstart::store
+
+#endif  // WARMSTART_SERVER_STORE_SQLITE_SQLITE_BLOBS_H_

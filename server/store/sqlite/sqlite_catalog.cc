@@ -1,0 +1,351 @@
+#include "server/store/sqlite/sqlite_catalog.h"
+
+#include <optional>
+#include <type_traits>
+#include <utility>
+#include <vector>
+
+#include "absl/base/thread_annotations.h"
+#include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
+#include "server/base/status_macros.h"
+#include "server/model/architecture_json.h"
+#include "server/store/errors.h"
+#include "server/store/placement.h"
+#include "server/store/sqlite/sqlite_blobs.h"
+#include "server/store/sqlite/sqlite_checkpoints.h"
+#include "server/store/sqlite/sqlite_db.h"
+#include "server/store/sqlite/sqlite_manifest.h"
+#include "server/store/sqlite/sqlite_pool.h"
+#include "server/store/sqlite/sqlite_schema.h"
+
+namespace warmstart::store {
+namespace {
+
+constexpr int kMaxReaders = 8;
+
+// The sequence of the checkpoint that a request made.
+absl::StatusOr<std::optional<int64_t>> FindRequestRow(
+    SqliteDb& db, const std::string& request_id, const Digest& fingerprint) {
+  std::optional<int64_t> sequence;
+  if (request_id.empty()) return sequence;
+  SqliteQuery query = db.Query(
+      "SELECT fingerprint, checkpoint FROM requests WHERE request_id = ?",
+      request_id);
+  if (query.Next()) {
+    if (query.Text(0) != fingerprint.bytes()) {
+      return RequestIdReused(request_id);
+    }
+    sequence = query.Int(1);
+  }
+  RETURN_IF_ERROR(query.status());
+  return sequence;
+}
+
+absl::StatusOr<CommitResult> CommitRows(SqliteDb& db,
+                                        const CheckpointName& name,
+                                        absl::Time create_time,
+                                        const NewCheckpoint& checkpoint,
+                                        absl::Span<const NewPack> packs) {
+  CommitResult result;
+  ASSIGN_OR_RETURN(std::optional<int64_t> sequence,
+                   FindRequestRow(db, checkpoint.request_id,
+                                  checkpoint.request_fingerprint));
+  if (sequence.has_value()) {
+    for (const NewPack& pack : packs) result.unused_packs.push_back(pack.id);
+  } else {
+    ASSIGN_OR_RETURN(result.unused_packs,
+                     AddPacks(db, packs, DigestsOf(checkpoint.manifest)));
+    ASSIGN_OR_RETURN(const ManifestBlobs blobs,
+                     ResolveBlobs(db, checkpoint.manifest));
+    ASSIGN_OR_RETURN(sequence, InsertCheckpoint(db, name, create_time,
+                                                blobs.num_bytes, checkpoint));
+    RETURN_IF_ERROR(InsertManifest(db, *sequence, checkpoint.manifest, blobs));
+  }
+  ASSIGN_OR_RETURN(result.checkpoint, ReadCheckpoint(db, *sequence));
+  return result;
+}
+
+absl::StatusOr<std::vector<PackId>> DeleteRows(SqliteDb& db,
+                                               const CheckpointName& name,
+                                               bool force) {
+  ASSIGN_OR_RETURN(const int64_t sequence, FindCheckpoint(db, name));
+  ASSIGN_OR_RETURN(const std::vector<AliasName> aliases,
+                   ReadAliases(db, sequence));
+  if (!aliases.empty() && !force) return CheckpointInUse(name, aliases);
+  RETURN_IF_ERROR(db.Run("DELETE FROM aliases WHERE checkpoint = ?", sequence));
+  ASSIGN_OR_RETURN(const std::vector<int64_t> blobs,
+                   ReferencedBlobs(db, sequence));
+  // The rows of all other tables go with it.
+  RETURN_IF_ERROR(
+      db.Run("DELETE FROM checkpoints WHERE sequence = ?", sequence));
+  return RemoveOrphans(db, blobs);
+}
+
+absl::StatusOr<std::optional<std::string>> FindSchema(SqliteDb& db,
+                                                      const std::string& name) {
+  SqliteQuery query =
+      db.Query("SELECT schema FROM architectures WHERE name = ?", name);
+  std::optional<std::string> schema;
+  if (query.Next()) schema = query.String(0);
+  RETURN_IF_ERROR(query.status());
+  return schema;
+}
+
+absl::StatusOr<Alias> DecodeAlias(absl::string_view name,
+                                  absl::string_view checkpoint,
+                                  int64_t update_time) {
+  ASSIGN_OR_RETURN(AliasName alias, AliasName::Parse(name));
+  ASSIGN_OR_RETURN(CheckpointName target, CheckpointName::Parse(absl::StrCat(
+                                              "checkpoints/", checkpoint)));
+  return Alias{std::move(alias), std::move(target),
+               absl::FromUnixNanos(update_time)};
+}
+
+class SqliteCatalog final : public Catalog {
+ public:
+  explicit SqliteCatalog(std::unique_ptr<SqliteDb> writer)
+      : readers_(writer->path(), kMaxReaders), writer_(std::move(writer)) {}
+
+  absl::StatusOr<CommitResult> Commit(
+      const CheckpointName& name, absl::Time create_time,
+      const NewCheckpoint& checkpoint,
+      absl::Span<const NewPack> packs) override {
+    return Write([&](SqliteDb& db) {
+      return CommitRows(db, name, create_time, checkpoint, packs);
+    });
+  }
+
+  absl::StatusOr<std::vector<PackId>> DeleteCheckpoint(
+      const CheckpointName& name, bool force) override {
+    return Write([&](SqliteDb& db) { return DeleteRows(db, name, force); });
+  }
+
+  absl::Status CheckExists(const CheckpointName& name) override {
+    return Read(
+        [&](SqliteDb& db) { return FindCheckpoint(db, name).status(); });
+  }
+
+  absl::StatusOr<CheckpointName> ResolveAlias(const AliasName& alias) override {
+    return Read([&](SqliteDb& db) -> absl::StatusOr<CheckpointName> {
+      ASSIGN_OR_RETURN(
+          const std::optional<int64_t> sequence,
+          db.FindInt("SELECT checkpoint FROM aliases WHERE name = ?",
+                     alias.id()));
+      if (!sequence.has_value()) return AliasNotFound(alias);
+      return ReadCheckpointName(db, *sequence);
+    });
+  }
+
+  absl::StatusOr<Checkpoint> GetCheckpoint(
+      const CheckpointName& name) override {
+    return Read([&](SqliteDb& db) -> absl::StatusOr<Checkpoint> {
+      ASSIGN_OR_RETURN(const int64_t sequence, FindCheckpoint(db, name));
+      return ReadCheckpoint(db, sequence);
+    });
+  }
+
+  absl::StatusOr<Manifest> GetManifest(const CheckpointName& name) override {
+    return Read([&](SqliteDb& db) -> absl::StatusOr<Manifest> {
+      ASSIGN_OR_RETURN(const int64_t sequence, FindCheckpoint(db, name));
+      return ReadManifest(db, sequence);
+    });
+  }
+
+  absl::StatusOr<Checkpoint> SetLabels(const CheckpointName& name,
+                                       const Labels& labels) override {
+    return Write([&](SqliteDb& db) -> absl::StatusOr<Checkpoint> {
+      ASSIGN_OR_RETURN(const int64_t sequence, FindCheckpoint(db, name));
+      RETURN_IF_ERROR(
+          db.Run("DELETE FROM labels WHERE checkpoint = ?", sequence));
+      RETURN_IF_ERROR(InsertLabels(db, sequence, labels));
+      return ReadCheckpoint(db, sequence);
+    });
+  }
+
+  absl::StatusOr<std::vector<ListedCheckpoint>> ListCheckpoints(
+      const CheckpointFilter& filter, int64_t before, int limit) override {
+    return Read([&](SqliteDb& db) {
+      return ListCheckpointRows(db, filter, before, limit);
+    });
+  }
+
+  absl::StatusOr<Alias> SetAlias(const AliasName& alias,
+                                 const CheckpointName& checkpoint,
+                                 absl::Time update_time) override {
+    return Write([&](SqliteDb& db) -> absl::StatusOr<Alias> {
+      ASSIGN_OR_RETURN(const int64_t sequence, FindCheckpoint(db, checkpoint));
+      RETURN_IF_ERROR(PutAlias(db, alias, sequence, update_time));
+      return Alias{alias, checkpoint, update_time};
+    });
+  }
+
+  absl::Status DeleteAlias(const AliasName& alias) override {
+    return Write([&](SqliteDb& db) -> absl::Status {
+      RETURN_IF_ERROR(db.Run("DELETE FROM aliases WHERE name = ?", alias.id()));
+      return db.num_changes() > 0 ? absl::OkStatus() : AliasNotFound(alias);
+    });
+  }
+
+  absl::StatusOr<std::vector<Alias>> ListAliases(const std::string& after,
+                                                 int limit) override {
+    return Read([&](SqliteDb& db) -> absl::StatusOr<std::vector<Alias>> {
+      SqliteQuery query = db.Query(
+          "SELECT a.name, c.name, a.update_time FROM aliases a "
+          "CROSS JOIN checkpoints c ON c.sequence = a.checkpoint "
+          "WHERE a.name > ? ORDER BY a.name LIMIT ?",
+          after, limit);
+      std::vector<Alias> aliases;
+      while (query.Next()) {
+        absl::StatusOr<Alias> alias =
+            DecodeAlias(query.Text(0), query.Text(1), query.Int(2));
+        if (!alias.ok()) return Corrupt(alias.status());
+        aliases.push_back(*std::move(alias));
+      }
+      RETURN_IF_ERROR(query.status());
+      return aliases;
+    });
+  }
+
+  absl::Status PutArchitecture(const Architecture& architecture) override {
+    const std::string schema = ArchitectureToJson(architecture);
+    return Write([&](SqliteDb& db) -> absl::Status {
+      ASSIGN_OR_RETURN(const std::optional<std::string> known,
+                       FindSchema(db, architecture.name));
+      if (!known.has_value()) {
+        return db.Run("INSERT INTO architectures (name, schema) VALUES (?, ?)",
+                      architecture.name, schema);
+      }
+      // An earlier version may have written the same schema in other words.
+      ASSIGN_OR_RETURN(const Architecture old, ArchitectureFromJson(*known));
+      return old == architecture ? absl::OkStatus()
+                                 : ArchitectureExists(architecture.name);
+    });
+  }
+
+  absl::StatusOr<Architecture> GetArchitecture(
+      const std::string& name) override {
+    return Read([&](SqliteDb& db) -> absl::StatusOr<Architecture> {
+      ASSIGN_OR_RETURN(const std::optional<std::string> schema,
+                       FindSchema(db, name));
+      if (!schema.has_value()) return ArchitectureNotFound(name);
+      return ArchitectureFromJson(*schema);
+    });
+  }
+
+  absl::StatusOr<std::vector<Architecture>> ListArchitectures(
+      const std::string& after, int limit) override {
+    return Read([&](SqliteDb& db) -> absl::StatusOr<std::vector<Architecture>> {
+      SqliteQuery query = db.Query(
+          "SELECT schema FROM architectures WHERE name > ? "
+          "ORDER BY name LIMIT ?",
+          after, limit);
+      std::vector<Architecture> architectures;
+      while (query.Next()) {
+        ASSIGN_OR_RETURN(architectures.emplace_back(),
+                         ArchitectureFromJson(query.Text(0)));
+      }
+      RETURN_IF_ERROR(query.status());
+      return architectures;
+    });
+  }
+
+  absl::Status DeleteArchitecture(const std::string& name,
+                                  bool force) override {
+    return Write([&](SqliteDb& db) -> absl::Status {
+      RETURN_IF_ERROR(db.Run("DELETE FROM architectures WHERE name = ?", name));
+      if (db.num_changes() == 0) return ArchitectureNotFound(name);
+      ASSIGN_OR_RETURN(const std::optional<int64_t> user,
+                       db.FindInt("SELECT sequence FROM checkpoints "
+                                  "WHERE architecture = ? LIMIT 1",
+                                  name));
+      if (force || !user.has_value()) return absl::OkStatus();
+      ASSIGN_OR_RETURN(const CheckpointName example,
+                       ReadCheckpointName(db, *user));
+      return ArchitectureInUse(name, example);
+    });
+  }
+
+  absl::StatusOr<std::optional<CheckpointName>> FindRequest(
+      const std::string& request_id, const Digest& fingerprint) override {
+    using Result = absl::StatusOr<std::optional<CheckpointName>>;
+    return Read([&](SqliteDb& db) -> Result {
+      ASSIGN_OR_RETURN(const std::optional<int64_t> sequence,
+                       FindRequestRow(db, request_id, fingerprint));
+      if (!sequence.has_value()) return std::nullopt;
+      return ReadCheckpointName(db, *sequence);
+    });
+  }
+
+  absl::StatusOr<std::vector<std::optional<BlobLocation>>> FindBlobs(
+      absl::Span<const Digest> digests) override {
+    using Result = absl::StatusOr<std::vector<std::optional<BlobLocation>>>;
+    return Read([&](SqliteDb& db) -> Result {
+      std::vector<std::optional<BlobLocation>> locations;
+      locations.reserve(digests.size());
+      for (const Digest& digest : digests) {
+        ASSIGN_OR_RETURN(locations.emplace_back(), FindBlob(db, digest));
+      }
+      return locations;
+    });
+  }
+
+  absl::StatusOr<std::vector<PackId>> ListPacks() override {
+    return Read([&](SqliteDb& db) -> absl::StatusOr<std::vector<PackId>> {
+      SqliteQuery query = db.Query("SELECT name FROM packs");
+      std::vector<PackId> packs;
+      while (query.Next()) packs.push_back(query.String(0));
+      RETURN_IF_ERROR(query.status());
+      return packs;
+    });
+  }
+
+ private:
+  static absl::Status StatusOf(const absl::Status& status) { return status; }
+  template <typename T>
+  static absl::Status StatusOf(const absl::StatusOr<T>& result) {
+    return result.status();
+  }
+
+  static absl::Status Corrupt(const absl::Status& status) {
+    return absl::DataLossError(
+        absl::StrCat("the catalog is corrupt: ", status.message()));
+  }
+
+  // Runs `read` on one state of the catalog.
+  template <typename F>
+  std::invoke_result_t<F, SqliteDb&> Read(F read) {
+    ASSIGN_OR_RETURN(const SqlitePool::Lease lease, readers_.Acquire());
+    SqliteTransaction snapshot(*lease);
+    RETURN_IF_ERROR(snapshot.BeginRead());
+    return read(*lease);
+  }
+
+  // Runs `write` in a transaction, which is rolled back when it fails.
+  template <typename F>
+  std::invoke_result_t<F, SqliteDb&> Write(F write)
+      ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    SqliteTransaction transaction(*writer_);
+    RETURN_IF_ERROR(transaction.BeginWrite());
+    std::invoke_result_t<F, SqliteDb&> result = write(*writer_);
+    RETURN_IF_ERROR(StatusOf(result));
+    RETURN_IF_ERROR(transaction.Commit());
+    return result;
+  }
+
+  SqlitePool readers_;
+  absl::Mutex mutex_;
+  const std::unique_ptr<SqliteDb> writer_ ABSL_PT_GUARDED_BY(mutex_);
+};
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<Catalog>> OpenSqliteCatalog(
+    const std::string& path) {
+  ASSIGN_OR_RETURN(std::unique_ptr<SqliteDb> writer, SqliteDb::Open(path));
+  RETURN_IF_ERROR(MigrateSqliteSchema(*writer));
+  return std::make_unique<SqliteCatalog>(std::move(writer));
+}
+
+}  // namespace warmstart::store

@@ -1,0 +1,23 @@
+// SqliteCatalog: the catalog in one SQLite file, in WAL mode. One connection
+// writes, one transaction at a time; several read, and never wait for it.
+// docs/catalog.md describes the tables.
+
+#ifndef WARMSTART_SERVER_STORE_SQLITE_SQLITE_CATALOG_H_
+#define WARMSTART_SERVER_STORE_SQLITE_SQLITE_CATALOG_H_
+
+#include <memory>
+#include <string>
+
+#include "absl/status/statusor.h"
+#include "server/store/catalog.h"
+
+namespace warmstart::store {
+
+// Makes the file where it does not exist, and migrates an older one. The errors
+// are those of Store::Open.
+absl::StatusOr<std::unique_ptr<Catalog>> OpenSqliteCatalog(
+    const std::string& path);
+
+}  // namespace warmstart::store
+
+#endif  // WARMSTART_SERVER_STORE_SQLITE_SQLITE_CATALOG_H_

@@ -1,0 +1,260 @@
+#include "server/store/sqlite/sqlite_manifest.h"
+
+#include <algorithm>
+#include <charconv>
+#include <optional>
+#include <string>
+#include <utility>
+
+#include "absl/container/flat_hash_map.h"
+#include "absl/container/flat_hash_set.h"
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/types/span.h"
+#include "server/base/status_macros.h"
+#include "server/model/digest.h"
+#include "server/model/dtype.h"
+#include "server/model/tensor_spec.h"
+#include "server/store/errors.h"
+
+namespace warmstart::store {
+namespace {
+
+// "10,16", as shapes and strides are kept; "" for none.
+std::string JoinInts(absl::Span<const int64_t> values) {
+  return absl::StrJoin(values, ",");
+}
+
+std::optional<std::vector<int64_t>> SplitInts(absl::string_view text) {
+  std::vector<int64_t> values;
+  const char* position = text.data();
+  const char* const end = position + text.size();
+  while (position != end) {
+    const auto [next, error] =
+        std::from_chars(position, end, values.emplace_back());
+    if (error != std::errc()) return std::nullopt;
+    if (next == end) break;
+    if (*next != ',' || next + 1 == end) return std::nullopt;
+    position = next + 1;
+  }
+  return values;
+}
+
+// Finds blobs by digest, each once.
+class BlobFinder {
+ public:
+  explicit BlobFinder(SqliteDb& db) : db_(db) {}
+
+  // The row id. `what` is for the messages.
+  absl::StatusOr<int64_t> Find(absl::string_view what, const Digest& digest,
+                               int64_t num_bytes) {
+    const auto [found, is_new] = found_.try_emplace(digest);
+    if (is_new) {
+      SqliteQuery query =
+          db_.Query("SELECT id, num_bytes FROM blobs WHERE digest = ?", digest);
+      if (query.Next()) found->second = Row{query.Int(0), query.Int(1)};
+      RETURN_IF_ERROR(query.status());
+    }
+    if (!found->second.has_value()) return SourceDeleted(what, digest);
+    if (found->second->num_bytes != num_bytes) {
+      return absl::InvalidArgumentError(absl::StrCat(
+          what, " has ", num_bytes, " bytes, but the blob that it names has ",
+          found->second->num_bytes));
+    }
+    return found->second->id;
+  }
+
+ private:
+  struct Row {
+    int64_t id;
+    int64_t num_bytes;
+  };
+
+  SqliteDb& db_;
+  absl::flat_hash_map<Digest, std::optional<Row>> found_;
+};
+
+std::string EntryName(const ManifestEntry& entry) {
+  return absl::StrCat("tensor '", entry.key, "'");
+}
+
+absl::Status CheckView(const Manifest& manifest, const ManifestEntry& entry) {
+  if (!entry.view.has_value()) return absl::OkStatus();
+  const StorageView& view = *entry.view;
+  if (view.storage < 0 ||
+      static_cast<size_t>(view.storage) >= manifest.storages.size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(EntryName(entry), " is in storage ", view.storage, " of ",
+                     manifest.storages.size()));
+  }
+  if (view.strides.size() != entry.spec.shape().sizes().size()) {
+    return absl::InvalidArgumentError(
+        absl::StrCat(EntryName(entry), " has ", entry.spec.shape().rank(),
+                     " dimensions, but ", view.strides.size(), " strides"));
+  }
+  return absl::OkStatus();
+}
+
+absl::Status InsertEntry(SqliteDb& db, int64_t checkpoint, size_t position,
+                         const ManifestEntry& entry, int64_t blob) {
+  std::optional<int64_t> storage;
+  std::optional<int64_t> offset;
+  std::optional<std::string> strides;
+  if (entry.view.has_value()) {
+    storage = entry.view->storage;
+    offset = entry.view->offset;
+    strides = JoinInts(entry.view->strides);
+  }
+  return db.Run(
+      "INSERT INTO entries (checkpoint, position, key, dtype, shape, blob, "
+      "storage, storage_offset, strides) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+      checkpoint, position, entry.key, static_cast<int>(entry.spec.dtype()),
+      JoinInts(entry.spec.shape().sizes()), blob, storage, offset, strides);
+}
+
+absl::Status Malformed(int64_t checkpoint, absl::string_view what) {
+  return absl::DataLossError(absl::StrCat("the catalog's row ", checkpoint,
+                                          " of checkpoints has ", what,
+                                          " that cannot be read"));
+}
+
+absl::StatusOr<TensorSpec> DecodeSpec(int64_t dtype_number,
+                                      absl::string_view shape_text) {
+  ASSIGN_OR_RETURN(const DType dtype, DTypeFromNumber(dtype_number));
+  std::optional<std::vector<int64_t>> sizes = SplitInts(shape_text);
+  if (!sizes.has_value()) return absl::InvalidArgumentError("bad shape");
+  ASSIGN_OR_RETURN(Shape shape, Shape::Create(*std::move(sizes)));
+  return TensorSpec::Create(dtype, std::move(shape));
+}
+
+absl::Status ReadEntries(SqliteDb& db, int64_t checkpoint, Manifest& manifest) {
+  // CROSS JOIN: SQLite keeps the order of the tables, the cheap one here.
+  SqliteQuery query = db.Query(
+      "SELECT e.key, e.dtype, e.shape, b.digest, e.storage, e.storage_offset, "
+      "e.strides FROM entries e CROSS JOIN blobs b ON b.id = e.blob "
+      "WHERE e.checkpoint = ? ORDER BY e.position",
+      checkpoint);
+  while (query.Next()) {
+    ManifestEntry& entry = manifest.entries.emplace_back();
+    entry.key = query.String(0);
+    absl::StatusOr<TensorSpec> spec = DecodeSpec(query.Int(1), query.Text(2));
+    if (!spec.ok()) return Malformed(checkpoint, EntryName(entry));
+    entry.spec = *std::move(spec);
+    ASSIGN_OR_RETURN(entry.digest, query.DigestAt(3));
+    if (query.IsNull(4)) continue;
+    std::optional<std::vector<int64_t>> strides = SplitInts(query.Text(6));
+    if (!strides.has_value()) return Malformed(checkpoint, EntryName(entry));
+    entry.view = StorageView{.storage = static_cast<int32_t>(query.Int(4)),
+                             .offset = query.Int(5),
+                             .strides = *std::move(strides)};
+  }
+  return query.status();
+}
+
+absl::Status ReadStorages(SqliteDb& db, int64_t checkpoint,
+                          Manifest& manifest) {
+  SqliteQuery query = db.Query(
+      "SELECT b.digest, b.num_bytes FROM storages s "
+      "CROSS JOIN blobs b ON b.id = s.blob "
+      "WHERE s.checkpoint = ? ORDER BY s.position",
+      checkpoint);
+  while (query.Next()) {
+    ASSIGN_OR_RETURN(const Digest digest, query.DigestAt(0));
+    manifest.storages.push_back({digest, query.Int(1)});
+  }
+  return query.status();
+}
+
+absl::Status ReadSubtrees(SqliteDb& db, int64_t checkpoint,
+                          Manifest& manifest) {
+  SqliteQuery query = db.Query(
+      "SELECT path FROM subtrees WHERE checkpoint = ? ORDER BY position",
+      checkpoint);
+  while (query.Next()) manifest.subtrees.push_back(query.String(0));
+  return query.status();
+}
+
+absl::Status ReadModuleVersions(SqliteDb& db, int64_t checkpoint,
+                                Manifest& manifest) {
+  SqliteQuery query = db.Query(
+      "SELECT path, version FROM module_versions WHERE checkpoint = ? "
+      "ORDER BY position",
+      checkpoint);
+  while (query.Next()) {
+    manifest.module_versions.push_back({query.String(0), query.Int(1)});
+  }
+  return query.status();
+}
+
+absl::Status ReadMetadata(SqliteDb& db, int64_t checkpoint,
+                          Manifest& manifest) {
+  SqliteQuery query = db.Query(
+      "SELECT metadata FROM checkpoint_texts WHERE checkpoint = ?", checkpoint);
+  if (query.Next()) manifest.metadata_json = query.String(0);
+  return query.status();
+}
+
+}  // namespace
+
+absl::StatusOr<ManifestBlobs> ResolveBlobs(SqliteDb& db,
+                                           const Manifest& manifest) {
+  BlobFinder finder(db);
+  ManifestBlobs blobs;
+  absl::flat_hash_set<int64_t> counted;
+  for (const ManifestEntry& entry : manifest.entries) {
+    RETURN_IF_ERROR(CheckView(manifest, entry));
+    const int64_t num_bytes = entry.spec.num_bytes();
+    ASSIGN_OR_RETURN(const int64_t blob,
+                     finder.Find(EntryName(entry), entry.digest, num_bytes));
+    blobs.entries.push_back(blob);
+    // Cannot overflow: each of these blobs is on the disk.
+    if (counted.insert(blob).second) blobs.num_bytes += num_bytes;
+  }
+  for (size_t i = 0; i < manifest.storages.size(); ++i) {
+    const SharedStorage& storage = manifest.storages[i];
+    ASSIGN_OR_RETURN(const int64_t blob,
+                     finder.Find(absl::StrCat("storage ", i), storage.digest,
+                                 storage.num_bytes));
+    blobs.storages.push_back(blob);
+  }
+  return blobs;
+}
+
+absl::Status InsertManifest(SqliteDb& db, int64_t checkpoint,
+                            const Manifest& manifest,
+                            const ManifestBlobs& blobs) {
+  for (size_t i = 0; i < manifest.entries.size(); ++i) {
+    RETURN_IF_ERROR(
+        InsertEntry(db, checkpoint, i, manifest.entries[i], blobs.entries[i]));
+  }
+  for (size_t i = 0; i < blobs.storages.size(); ++i) {
+    RETURN_IF_ERROR(db.Run(
+        "INSERT INTO storages (checkpoint, position, blob) VALUES (?, ?, ?)",
+        checkpoint, i, blobs.storages[i]));
+  }
+  for (size_t i = 0; i < manifest.subtrees.size(); ++i) {
+    RETURN_IF_ERROR(db.Run(
+        "INSERT INTO subtrees (checkpoint, position, path) VALUES (?, ?, ?)",
+        checkpoint, i, manifest.subtrees[i]));
+  }
+  for (size_t i = 0; i < manifest.module_versions.size(); ++i) {
+    const ModuleVersion& module = manifest.module_versions[i];
+    RETURN_IF_ERROR(
+        db.Run("INSERT INTO module_versions "
+               "(checkpoint, position, path, version) VALUES (?, ?, ?, ?)",
+               checkpoint, i, module.path, module.version));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<Manifest> ReadManifest(SqliteDb& db, int64_t checkpoint) {
+  Manifest manifest;
+  RETURN_IF_ERROR(ReadEntries(db, checkpoint, manifest));
+  RETURN_IF_ERROR(ReadStorages(db, checkpoint, manifest));
+  RETURN_IF_ERROR(ReadSubtrees(db, checkpoint, manifest));
+  RETURN_IF_ERROR(ReadModuleVersions(db, checkpoint, manifest));
+  RETURN_IF_ERROR(ReadMetadata(db, checkpoint, manifest));
+  return manifest;
+}
+
+}  // namespace warmstart::store

@@ -1,0 +1,188 @@
+#include "server/store/sqlite/sqlite_schema.h"
+
+#include <algorithm>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+
+namespace warmstart::store {
+namespace {
+
+// Every foreign key has an index on its own side as well: without one, deleting
+// the row that it points to scans the whole table.
+constexpr char kVersion1[] = R"sql(
+CREATE TABLE packs (
+  id INTEGER PRIMARY KEY,
+  name TEXT NOT NULL UNIQUE,
+  num_bytes INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE blobs (
+  id INTEGER PRIMARY KEY,
+  digest BLOB NOT NULL UNIQUE,
+  num_bytes INTEGER NOT NULL,
+  crc32 INTEGER NOT NULL,
+  pack INTEGER REFERENCES packs (id),
+  offset INTEGER NOT NULL
+) STRICT;
+CREATE INDEX blobs_by_pack ON blobs (pack);
+
+-- The empty blob: always there, and in no pack.
+INSERT INTO blobs (digest, num_bytes, crc32, pack, offset) VALUES (
+  x'e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855',
+  0, 0, NULL, 0);
+
+CREATE TABLE checkpoints (
+  sequence INTEGER PRIMARY KEY AUTOINCREMENT,
+  name TEXT NOT NULL UNIQUE,
+  architecture TEXT NOT NULL,
+  create_time INTEGER NOT NULL,
+  num_tensors INTEGER NOT NULL,
+  num_bytes INTEGER NOT NULL
+) STRICT;
+CREATE INDEX checkpoints_by_architecture ON checkpoints (architecture);
+
+CREATE TABLE checkpoint_texts (
+  checkpoint INTEGER PRIMARY KEY
+    REFERENCES checkpoints (sequence) ON DELETE CASCADE,
+  report TEXT NOT NULL,
+  origin TEXT NOT NULL,
+  metadata TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE entries (
+  checkpoint INTEGER NOT NULL
+    REFERENCES checkpoints (sequence) ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  key TEXT NOT NULL,
+  dtype INTEGER NOT NULL,
+  shape TEXT NOT NULL,
+  blob INTEGER NOT NULL REFERENCES blobs (id),
+  storage INTEGER,
+  storage_offset INTEGER,
+  strides TEXT,
+  PRIMARY KEY (checkpoint, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX entries_by_blob ON entries (blob);
+
+CREATE TABLE storages (
+  checkpoint INTEGER NOT NULL
+    REFERENCES checkpoints (sequence) ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  blob INTEGER NOT NULL REFERENCES blobs (id),
+  PRIMARY KEY (checkpoint, position)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX storages_by_blob ON storages (blob);
+
+CREATE TABLE subtrees (
+  checkpoint INTEGER NOT NULL
+    REFERENCES checkpoints (sequence) ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  path TEXT NOT NULL,
+  PRIMARY KEY (checkpoint, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE module_versions (
+  checkpoint INTEGER NOT NULL
+    REFERENCES checkpoints (sequence) ON DELETE CASCADE,
+  position INTEGER NOT NULL,
+  path TEXT NOT NULL,
+  version INTEGER NOT NULL,
+  PRIMARY KEY (checkpoint, position)
+) STRICT, WITHOUT ROWID;
+
+CREATE TABLE labels (
+  checkpoint INTEGER NOT NULL
+    REFERENCES checkpoints (sequence) ON DELETE CASCADE,
+  key TEXT NOT NULL,
+  value TEXT NOT NULL,
+  PRIMARY KEY (checkpoint, key)
+) STRICT, WITHOUT ROWID;
+CREATE INDEX labels_by_value ON labels (key, value, checkpoint);
+
+CREATE TABLE aliases (
+  name TEXT PRIMARY KEY NOT NULL,
+  checkpoint INTEGER NOT NULL REFERENCES checkpoints (sequence),
+  update_time INTEGER NOT NULL
+) STRICT, WITHOUT ROWID;
+CREATE INDEX aliases_by_checkpoint ON aliases (checkpoint, name);
+
+CREATE TABLE architectures (
+  name TEXT PRIMARY KEY NOT NULL,
+  schema TEXT NOT NULL
+) STRICT;
+
+CREATE TABLE requests (
+  request_id TEXT PRIMARY KEY NOT NULL,
+  fingerprint BLOB NOT NULL,
+  checkpoint INTEGER NOT NULL
+    REFERENCES checkpoints (sequence) ON DELETE CASCADE
+) STRICT, WITHOUT ROWID;
+CREATE INDEX requests_by_checkpoint ON requests (checkpoint);
+)sql";
+
+constexpr const char* kMigrations[] = {kVersion1};
+
+absl::StatusOr<int64_t> ReadInt(SqliteDb& db, absl::string_view sql) {
+  ASSIGN_OR_RETURN(const std::optional<int64_t> value, db.FindInt(sql));
+  return value.value_or(0);
+}
+
+absl::Status CheckApplication(SqliteDb& db) {
+  ASSIGN_OR_RETURN(const int64_t application,
+                   ReadInt(db, "PRAGMA application_id"));
+  if (application == kSqliteApplicationId) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const int64_t num_objects,
+                   ReadInt(db, "SELECT count(*) FROM sqlite_schema"));
+  if (application == 0 && num_objects == 0) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("'", db.path(),
+                   "' is a SQLite database, but no Warmstart catalog; choose "
+                   "another data directory"));
+}
+
+absl::Status TurnWriteAheadLogOn(SqliteDb& db) {
+  SqliteQuery query = db.Query("PRAGMA journal_mode = WAL");
+  const bool is_on = query.Next() && query.Text(0) == "wal";
+  RETURN_IF_ERROR(query.status());
+  if (is_on) return absl::OkStatus();
+  return absl::FailedPreconditionError(
+      absl::StrCat("'", db.path(),
+                   "' lies on a file system without the shared memory that "
+                   "SQLite's write-ahead log needs; use a local disk"));
+}
+
+absl::Status Apply(SqliteDb& db, const char* migration, int64_t version) {
+  SqliteTransaction transaction(db);
+  RETURN_IF_ERROR(transaction.BeginWrite());
+  RETURN_IF_ERROR(db.RunScript(migration));
+  // PRAGMA takes no bound values.
+  RETURN_IF_ERROR(db.RunScript(
+      absl::StrCat("PRAGMA application_id = ", kSqliteApplicationId,
+                   "; PRAGMA user_version = ", version)));
+  return transaction.Commit();
+}
+
+}  // namespace
+
+absl::Span<const char* const> SqliteMigrations() { return kMigrations; }
+
+absl::Status MigrateSqliteSchema(SqliteDb& db,
+                                 absl::Span<const char* const> migrations) {
+  RETURN_IF_ERROR(CheckApplication(db));
+  ASSIGN_OR_RETURN(const int64_t version, ReadInt(db, "PRAGMA user_version"));
+  const int64_t newest = static_cast<int64_t>(migrations.size());
+  if (version < 0 || version > newest) {
+    return absl::FailedPreconditionError(absl::StrCat(
+        "the catalog '", db.path(), "' has schema version ", version,
+        ", but this program knows versions up to ", newest,
+        "; use the program that wrote it, or a newer one"));
+  }
+  RETURN_IF_ERROR(TurnWriteAheadLogOn(db));
+  for (int64_t next = version; next < newest; ++next) {
+    RETURN_IF_ERROR(Apply(db, migrations[next], next + 1));
+  }
+  return absl::OkStatus();
+}
+
+}  // namespace warmstart::store

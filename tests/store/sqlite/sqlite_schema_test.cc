@@ -1,0 +1,154 @@
+#include "server/store/sqlite/sqlite_schema.h"
+
+#include <filesystem>
+#include <fstream>
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "absl/strings/str_cat.h"
+#include "gmock/gmock.h"
+#include "gtest/gtest.h"
+#include "server/model/digest.h"
+#include "tests/testing/status_matchers.h"
+#include "tests/testing/temp_dir.h"
+
+namespace warmstart::store {
+namespace {
+
+using ::testing::AllOf;
+using ::testing::HasSubstr;
+using ::testing::Optional;
+using ::warmstart::testing::IsOkAndHolds;
+using ::warmstart::testing::StatusIs;
+
+class SqliteSchemaTest : public ::testing::Test {
+ protected:
+  std::unique_ptr<SqliteDb> Open() { return SqliteDb::Open(path_).value(); }
+
+  static int64_t Version(SqliteDb& db) {
+    return db.FindInt("PRAGMA user_version").value().value();
+  }
+
+  static int64_t NumTables(SqliteDb& db) {
+    return db.FindInt("SELECT count(*) FROM sqlite_schema").value().value();
+  }
+
+  testing::TempDir dir_;
+  const std::string path_ = dir_.Join("catalog.sqlite3");
+};
+
+TEST_F(SqliteSchemaTest, AnEmptyFileBecomesTheNewestVersion) {
+  const std::unique_ptr<SqliteDb> db = Open();
+  ASSERT_OK(MigrateSqliteSchema(*db));
+  EXPECT_EQ(Version(*db), static_cast<int64_t>(SqliteMigrations().size()));
+  EXPECT_THAT(db->FindInt("PRAGMA application_id"),
+              IsOkAndHolds(Optional(kSqliteApplicationId)));
+  SqliteQuery mode = db->Query("PRAGMA journal_mode");
+  ASSERT_TRUE(mode.Next());
+  EXPECT_EQ(mode.Text(0), "wal");
+  EXPECT_THAT(db->FindInt("PRAGMA synchronous"), IsOkAndHolds(Optional(2)));
+  EXPECT_THAT(db->FindInt("PRAGMA foreign_keys"), IsOkAndHolds(Optional(1)));
+}
+
+TEST_F(SqliteSchemaTest, VersionZeroOfOursMigratesToo) {
+  const std::unique_ptr<SqliteDb> db = Open();
+  ASSERT_OK(db->RunScript(
+      absl::StrCat("PRAGMA application_id = ", kSqliteApplicationId)));
+  ASSERT_OK(MigrateSqliteSchema(*db));
+  EXPECT_EQ(Version(*db), static_cast<int64_t>(SqliteMigrations().size()));
+}
+
+TEST_F(SqliteSchemaTest, MigratingAgainChangesNothing) {
+  ASSERT_OK(MigrateSqliteSchema(*Open()));
+  const std::unique_ptr<SqliteDb> db = Open();
+  ASSERT_OK(db->Run("INSERT INTO packs (name, num_bytes) VALUES ('p', 1)"));
+  ASSERT_OK(MigrateSqliteSchema(*db));
+  EXPECT_THAT(db->FindInt("SELECT count(*) FROM packs"),
+              IsOkAndHolds(Optional(1)));
+}
+
+TEST_F(SqliteSchemaTest, TheEmptyBlobIsThereFromTheStart) {
+  const std::unique_ptr<SqliteDb> db = Open();
+  ASSERT_OK(MigrateSqliteSchema(*db));
+  EXPECT_THAT(db->FindInt("SELECT num_bytes FROM blobs WHERE digest = ?",
+                          Digest::Of("")),
+              IsOkAndHolds(Optional(0)));
+}
+
+TEST_F(SqliteSchemaTest, ANewerVersionIsRefusedAndNotTouched) {
+  {
+    const std::unique_ptr<SqliteDb> db = Open();
+    ASSERT_OK(MigrateSqliteSchema(*db));
+    ASSERT_OK(db->RunScript("PRAGMA user_version = 99"));
+  }
+  const std::unique_ptr<SqliteDb> db = Open();
+  EXPECT_THAT(MigrateSqliteSchema(*db),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       AllOf(HasSubstr(path_), HasSubstr("99"))));
+  EXPECT_EQ(Version(*db), 99);
+}
+
+TEST_F(SqliteSchemaTest, AnotherApplicationsDatabaseIsRefusedAndNotTouched) {
+  const std::unique_ptr<SqliteDb> db = Open();
+  ASSERT_OK(db->RunScript("CREATE TABLE theirs (x)"));
+  EXPECT_THAT(MigrateSqliteSchema(*db),
+              StatusIs(absl::StatusCode::kFailedPrecondition,
+                       HasSubstr("no Warmstart catalog")));
+  EXPECT_EQ(NumTables(*db), 1);
+  ASSERT_OK(db->RunScript("DROP TABLE theirs; PRAGMA application_id = 7"));
+  EXPECT_THAT(MigrateSqliteSchema(*db),
+              StatusIs(absl::StatusCode::kFailedPrecondition));
+}
+
+TEST_F(SqliteSchemaTest, EveryStepRunsOnceAndInOrder) {
+  const std::unique_ptr<SqliteDb> db = Open();
+  const char* const migrations[] = {
+      "CREATE TABLE steps (n INTEGER); INSERT INTO steps VALUES (1)",
+      "INSERT INTO steps SELECT n + 1 FROM steps",
+      "INSERT INTO steps SELECT 10 * max(n) FROM steps"};
+  ASSERT_OK(MigrateSqliteSchema(*db, absl::MakeConstSpan(migrations, 1)));
+  EXPECT_EQ(Version(*db), 1);
+  ASSERT_OK(MigrateSqliteSchema(*db, migrations));
+  ASSERT_OK(MigrateSqliteSchema(*db, migrations));
+  EXPECT_EQ(Version(*db), 3);
+  EXPECT_THAT(db->FindInt("SELECT sum(n) FROM steps"),
+              IsOkAndHolds(Optional(23)));
+}
+
+TEST_F(SqliteSchemaTest, AStepThatFailsLeavesTheVersionBefore) {
+  const std::unique_ptr<SqliteDb> db = Open();
+  const char* const migrations[] = {"CREATE TABLE a (x)",
+                                    "CREATE TABLE b (x); CREATE TABLE a (x)"};
+  EXPECT_THAT(MigrateSqliteSchema(*db, migrations),
+              StatusIs(absl::StatusCode::kInternal, HasSubstr("a")));
+  EXPECT_EQ(Version(*db), 1);
+  EXPECT_EQ(NumTables(*db), 1);
+}
+
+TEST_F(SqliteSchemaTest, AFileOfGarbageIsDataLoss) {
+  std::ofstream(path_) << std::string(20'000, 'x');
+  const auto db = SqliteDb::Open(path_);
+  EXPECT_THAT(db.ok() ? MigrateSqliteSchema(**db) : db.status(),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr(path_)));
+}
+
+TEST_F(SqliteSchemaTest, EveryForeignKeyHasAnIndexOnItsOwnSide) {
+  const std::unique_ptr<SqliteDb> db = Open();
+  ASSERT_OK(MigrateSqliteSchema(*db));
+  // The first column of some index, or of the primary key, is the key's.
+  SqliteQuery query = db->Query(
+      "SELECT s.name, f.\"from\" FROM sqlite_schema s, "
+      "pragma_foreign_key_list(s.name) f WHERE s.type = 'table' "
+      "AND NOT EXISTS (SELECT 1 FROM pragma_index_list(s.name) l, "
+      "  pragma_index_info(l.name) i WHERE i.seqno = 0 AND i.name = f.\"from\")"
+      "AND NOT EXISTS (SELECT 1 FROM pragma_table_info(s.name) c "
+      "  WHERE c.name = f.\"from\" AND c.pk = 1)");
+  while (query.Next()) {
+    ADD_FAILURE() << query.Text(0) << "." << query.Text(1);
+  }
+  ASSERT_OK(query.status());
+}
+
+}  // namespace
+}  // namespace warmstart::store
