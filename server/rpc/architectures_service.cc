@@ -4,7 +4,7 @@
 
 #include "absl/status/status.h"
 #include "server/base/status_macros.h"
-#include "server/rpc/handler.h"
+#include "server/rpc/call_runner.h"
 #include "server/rpc/request_translation.h"
 #include "server/rpc/response_translation.h"
 
@@ -61,25 +61,28 @@ absl::Status List(ArchitectureRegistry& registry,
 grpc::Status ArchitecturesService::RegisterArchitecture(
     grpc::ServerContext* call, const v1::RegisterArchitectureRequest* request,
     v1::Architecture* response) {
-  return Answer(*call, [&] { return Register(registry_, *request, response); });
+  return calls_.Answer(*call,
+                       [&] { return Register(registry_, *request, response); });
 }
 
 grpc::Status ArchitecturesService::GetArchitecture(
     grpc::ServerContext* call, const v1::GetArchitectureRequest* request,
     v1::Architecture* response) {
-  return Answer(*call, [&] { return Get(registry_, *request, response); });
+  return calls_.Answer(*call,
+                       [&] { return Get(registry_, *request, response); });
 }
 
 grpc::Status ArchitecturesService::ListArchitectures(
     grpc::ServerContext* call, const v1::ListArchitecturesRequest* request,
     v1::ListArchitecturesResponse* response) {
-  return Answer(*call, [&] { return List(registry_, *request, response); });
+  return calls_.Answer(*call,
+                       [&] { return List(registry_, *request, response); });
 }
 
 grpc::Status ArchitecturesService::DeleteArchitecture(
     grpc::ServerContext* call, const v1::DeleteArchitectureRequest* request,
     google::protobuf::Empty*) {
-  return Answer(*call, [&] {
+  return calls_.Answer(*call, [&] {
     return registry_.Delete(request->name(), request->force());
   });
 }

@@ -5,6 +5,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "server/rpc/call_runner.h"
 #include "server/service/context.h"
 #include "warmstart/v1/architectures.grpc.pb.h"
 
@@ -13,8 +14,9 @@ namespace warmstart::rpc {
 // Thread-safe, as gRPC calls it.
 class ArchitecturesService final : public v1::Architectures::Service {
  public:
-  explicit ArchitecturesService(const service::Context& context)
-      : registry_(*context.architectures) {}
+  // Both outlive the service.
+  ArchitecturesService(const service::Context& context, CallRunner& calls)
+      : registry_(*context.architectures), calls_(calls) {}
 
   grpc::Status RegisterArchitecture(
       grpc::ServerContext* call, const v1::RegisterArchitectureRequest* request,
@@ -31,6 +33,7 @@ class ArchitecturesService final : public v1::Architectures::Service {
 
  private:
   service::ArchitectureRegistry& registry_;
+  CallRunner& calls_;
 };
 
 }  // namespace warmstart::rpc

@@ -9,7 +9,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
-#include "server/rpc/handler.h"
+#include "server/rpc/call_runner.h"
 #include "server/rpc/request_translation.h"
 #include "server/rpc/response_translation.h"
 #include "server/service/download.h"
@@ -189,13 +189,14 @@ grpc::Status CheckpointsService::UpdateCheckpoint(
 grpc::Status CheckpointsService::DeleteCheckpoint(
     grpc::ServerContext* call, const v1::DeleteCheckpointRequest* request,
     google::protobuf::Empty*) {
-  return Answer(*call, [&] { return Delete(*context_.store, *request); });
+  return calls_.Answer(*call,
+                       [&] { return Delete(*context_.store, *request); });
 }
 
 grpc::Status CheckpointsService::DownloadCheckpoint(
     grpc::ServerContext* call, const v1::DownloadCheckpointRequest* request,
     DownloadStream* stream) {
-  return Answer(*call, [&] { return Send(context_, *request, stream); });
+  return calls_.Answer(*call, [&] { return Send(context_, *request, stream); });
 }
 
 grpc::Status CheckpointsService::GetManifest(
@@ -215,7 +216,7 @@ grpc::Status CheckpointsService::SetAlias(grpc::ServerContext* call,
 grpc::Status CheckpointsService::DeleteAlias(
     grpc::ServerContext* call, const v1::DeleteAliasRequest* request,
     google::protobuf::Empty*) {
-  return Answer(*call, [&] { return Drop(*context_.store, *request); });
+  return calls_.Answer(*call, [&] { return Drop(*context_.store, *request); });
 }
 
 grpc::Status CheckpointsService::ListAliases(

@@ -5,6 +5,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "server/rpc/call_runner.h"
 #include "server/service/context.h"
 #include "warmstart/v1/checkpoints.grpc.pb.h"
 
@@ -13,8 +14,9 @@ namespace warmstart::rpc {
 // Thread-safe, as gRPC calls it.
 class CheckpointsService final : public v1::Checkpoints::Service {
  public:
-  explicit CheckpointsService(const service::Context& context)
-      : context_(context) {}
+  // Both outlive the service.
+  CheckpointsService(const service::Context& context, CallRunner& calls)
+      : context_(context), calls_(calls) {}
 
   grpc::Status GetCheckpoint(grpc::ServerContext* call,
                              const v1::GetCheckpointRequest* request,
@@ -46,6 +48,7 @@ class CheckpointsService final : public v1::Checkpoints::Service {
 
  private:
   const service::Context& context_;
+  CallRunner& calls_;
 };
 
 }  // namespace warmstart::rpc

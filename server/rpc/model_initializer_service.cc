@@ -8,8 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
+#include "server/rpc/call_runner.h"
 #include "server/rpc/error_translation.h"
-#include "server/rpc/handler.h"
 #include "server/rpc/request_translation.h"
 #include "server/rpc/response_translation.h"
 #include "server/service/save_model.h"
@@ -121,7 +121,7 @@ grpc::Status ModelInitializerService::WarmStart(
     grpc::ServerContext* call, const v1::WarmStartRequest* request,
     v1::WarmStartResponse* response) {
   const absl::Status status =
-      Guarded([&] { return Start(context_, *request, response); });
+      calls_.Run([&] { return Start(context_, *request, response); });
   return ToGrpcStatus(status,
                       response->has_report() ? &response->report() : nullptr,
                       MaxErrorBytes(*call));

@@ -5,6 +5,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "server/rpc/call_runner.h"
 #include "server/service/context.h"
 #include "warmstart/v1/model_initializer.grpc.pb.h"
 
@@ -13,8 +14,9 @@ namespace warmstart::rpc {
 // Thread-safe, as gRPC calls it.
 class ModelInitializerService final : public v1::ModelInitializer::Service {
  public:
-  explicit ModelInitializerService(const service::Context& context)
-      : context_(context) {}
+  // Both outlive the service.
+  ModelInitializerService(const service::Context& context, CallRunner& calls)
+      : context_(context), calls_(calls) {}
 
   grpc::Status SaveModel(grpc::ServerContext* call,
                          grpc::ServerReader<v1::SaveModelRequest>* stream,
@@ -25,6 +27,7 @@ class ModelInitializerService final : public v1::ModelInitializer::Service {
 
  private:
   const service::Context& context_;
+  CallRunner& calls_;
 };
 
 }  // namespace warmstart::rpc

@@ -1,14 +1,19 @@
 #include "server/rpc/server.h"
 
+#include <grpc/grpc.h>
 #include <grpcpp/ext/proto_server_reflection_plugin.h>
 #include <grpcpp/grpcpp.h>
 
 #include <chrono>
+#include <thread>
 #include <utility>
 
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/notification.h"
+#include "absl/time/time.h"
 #include "server/rpc/architectures_service.h"
+#include "server/rpc/call_runner.h"
 #include "server/rpc/checkpoints_service.h"
 #include "server/rpc/model_initializer_service.h"
 
@@ -32,12 +37,15 @@ constexpr int kKeepaliveTimeoutMs = 20'000;
 // five minutes, would close connections that wait for a long answer.
 constexpr int kMinPingIntervalMs = 10'000;
 
+// How long an answer may take to leave after its method has returned.
+constexpr absl::Duration kLastWords = absl::Milliseconds(500);
+
 class GrpcServer final : public RpcServer {
  public:
   explicit GrpcServer(const service::Context& context)
-      : model_initializer_(context),
-        checkpoints_(context),
-        architectures_(context) {}
+      : model_initializer_(context, calls_),
+        checkpoints_(context, calls_),
+        architectures_(context, calls_) {}
 
   absl::Status Listen(const std::string& address) {
     grpc::ServerBuilder builder;
@@ -72,12 +80,30 @@ class GrpcServer final : public RpcServer {
 
   void Shutdown(absl::Duration grace) override {
     server_->GetHealthCheckService()->Shutdown();
+    absl::Notification all_ended;
+    std::thread watchers([&] { CancelWatchers(all_ended); });
     server_->Shutdown(std::chrono::system_clock::now() +
                       absl::ToChronoMilliseconds(grace));
+    all_ended.Notify();
+    watchers.join();
     server_->Wait();
   }
 
  private:
+  // Cancels what still runs once no call of the API does: watchers of the
+  // server's health and users of reflection, who would go on until the grace is
+  // over. Returns when all has ended.
+  void CancelWatchers(absl::Notification& all_ended) {
+    bool was_idle = false;
+    while (!all_ended.WaitForNotificationWithTimeout(kLastWords)) {
+      const bool is_idle = calls_.num_running() == 0;
+      if (was_idle && is_idle)
+        grpc_server_cancel_all_calls(server_->c_server());
+      was_idle = is_idle;
+    }
+  }
+
+  CallRunner calls_;
   ModelInitializerService model_initializer_;
   CheckpointsService checkpoints_;
   ArchitecturesService architectures_;

@@ -1,6 +1,7 @@
 #include "server/base/parallel.h"
 
 #include <atomic>
+#include <new>
 #include <vector>
 
 #include "gtest/gtest.h"
@@ -16,6 +17,20 @@ TEST(ParallelTest, EveryPieceRunsOnce) {
 
 TEST(ParallelTest, NoPiecesIsNoWork) {
   ParallelFor(0, [](size_t) { ADD_FAILURE(); });
+}
+
+TEST(ParallelTest, AnExceptionReachesTheCallerWhenAllThreadsHaveEnded) {
+  std::atomic<int> running = 0;
+  const auto work = [&](size_t i) {
+    ++running;
+    if (i % 10 == 9) {
+      --running;
+      throw std::bad_alloc();
+    }
+    --running;
+  };
+  EXPECT_THROW(ParallelFor(1000, work), std::bad_alloc);
+  EXPECT_EQ(running, 0);
 }
 
 }  // namespace

@@ -25,26 +25,27 @@ class Results:
     """All comparisons of a run."""
 
     machine: dict[str, object]
+    aims: bool = True  # whether lines are held to what they were to be
     lines: list[Line] = field(default_factory=list)
     times: dict[str, list[float]] = field(default_factory=dict)  # seconds
     notes: list[str] = field(default_factory=list)
 
     def at_least(self, what, ours, theirs, value: float, unit: str, aim: float) -> None:
         """Adds a line whose value is to be `aim` or more."""
-        met = value >= aim
-        self.lines.append(
-            Line(what, ours, theirs, value, unit, f">= {aim:g}{unit}", met)
-        )
+        self.told(what, ours, theirs, value, unit)
+        self._hold_last_to(f">= {aim:g}{unit}", value >= aim)
 
     def at_most(self, what, ours, theirs, value: float, unit: str, aim: float) -> None:
         """Adds a line whose value is to be `aim` or less."""
-        met = value <= aim
-        self.lines.append(
-            Line(what, ours, theirs, value, unit, f"<= {aim:g}{unit}", met)
-        )
+        self.told(what, ours, theirs, value, unit)
+        self._hold_last_to(f"<= {aim:g}{unit}", value <= aim)
+
+    def _hold_last_to(self, aim: str, met: bool) -> None:
+        if self.aims:
+            self.lines[-1].aim, self.lines[-1].met = aim, met
 
     def told(self, what, ours, theirs, value: float, unit: str) -> None:
-        """Adds a line that aims at nothing."""
+        """Adds a line that is to be nothing."""
         self.lines.append(Line(what, ours, theirs, value, unit))
 
     def all_met(self) -> bool:

@@ -1,15 +1,18 @@
-#include "server/rpc/handler.h"
+#include "server/rpc/call_runner.h"
 
 #include <exception>
 #include <new>
 
+#include "absl/cleanup/cleanup.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
 #include "server/rpc/error_translation.h"
 
 namespace warmstart::rpc {
 
-absl::Status Guarded(absl::FunctionRef<absl::Status()> method) {
+absl::Status CallRunner::Run(absl::FunctionRef<absl::Status()> method) {
+  ++num_running_;
+  const absl::Cleanup leave = [this] { --num_running_; };
   try {
     return method();
   } catch (const std::bad_alloc&) {
@@ -25,9 +28,9 @@ absl::Status Guarded(absl::FunctionRef<absl::Status()> method) {
   }
 }
 
-grpc::Status Answer(const grpc::ServerContext& call,
-                    absl::FunctionRef<absl::Status()> method) {
-  return ToGrpcStatus(Guarded(method), nullptr, MaxErrorBytes(call));
+grpc::Status CallRunner::Answer(const grpc::ServerContext& call,
+                                absl::FunctionRef<absl::Status()> method) {
+  return ToGrpcStatus(Run(method), nullptr, MaxErrorBytes(call));
 }
 
 }  // namespace warmstart::rpc
