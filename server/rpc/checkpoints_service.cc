@@ -168,22 +168,22 @@ absl::Status List(store::Store& store, const v1::ListAliasesRequest& request,
 grpc::Status CheckpointsService::GetCheckpoint(
     grpc::ServerContext* call, const v1::GetCheckpointRequest* request,
     v1::Checkpoint* response) {
-  return Answer(*call,
-                [&] { return Get(*context_.store, *request, response); });
+  return calls_.Answer(
+      *call, [&] { return Get(*context_.store, *request, response); });
 }
 
 grpc::Status CheckpointsService::ListCheckpoints(
     grpc::ServerContext* call, const v1::ListCheckpointsRequest* request,
     v1::ListCheckpointsResponse* response) {
-  return Answer(*call,
-                [&] { return List(*context_.store, *request, response); });
+  return calls_.Answer(
+      *call, [&] { return List(*context_.store, *request, response); });
 }
 
 grpc::Status CheckpointsService::UpdateCheckpoint(
     grpc::ServerContext* call, const v1::UpdateCheckpointRequest* request,
     v1::Checkpoint* response) {
-  return Answer(*call,
-                [&] { return Update(*context_.store, *request, response); });
+  return calls_.Answer(
+      *call, [&] { return Update(*context_.store, *request, response); });
 }
 
 grpc::Status CheckpointsService::DeleteCheckpoint(
@@ -202,15 +202,15 @@ grpc::Status CheckpointsService::DownloadCheckpoint(
 grpc::Status CheckpointsService::GetManifest(
     grpc::ServerContext* call, const v1::GetManifestRequest* request,
     v1::Manifest* response) {
-  return Answer(
+  return calls_.Answer(
       *call, [&] { return GetEntries(*context_.store, *request, response); });
 }
 
 grpc::Status CheckpointsService::SetAlias(grpc::ServerContext* call,
                                           const v1::SetAliasRequest* request,
                                           v1::Alias* response) {
-  return Answer(*call,
-                [&] { return Set(*context_.store, *request, response); });
+  return calls_.Answer(
+      *call, [&] { return Set(*context_.store, *request, response); });
 }
 
 grpc::Status CheckpointsService::DeleteAlias(
@@ -222,8 +222,8 @@ grpc::Status CheckpointsService::DeleteAlias(
 grpc::Status CheckpointsService::ListAliases(
     grpc::ServerContext* call, const v1::ListAliasesRequest* request,
     v1::ListAliasesResponse* response) {
-  return Answer(*call,
-                [&] { return List(*context_.store, *request, response); });
+  return calls_.Answer(
+      *call, [&] { return List(*context_.store, *request, response); });
 }
 
 }  // namespace warmstart::rpc

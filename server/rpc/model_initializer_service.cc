@@ -113,7 +113,7 @@ absl::Status Start(const service::Context& context,
 grpc::Status ModelInitializerService::SaveModel(
     grpc::ServerContext* call, SaveStream* stream,
     v1::SaveModelResponse* response) {
-  return Answer(
+  return calls_.Answer(
       *call, [&] { return SaveAndAnswer(context_, call, stream, response); });
 }
 

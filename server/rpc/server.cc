@@ -73,6 +73,12 @@ class GrpcServer final : public RpcServer {
           "cannot listen on '", address,
           "'; is the port taken, or the host not this machine's?"));
     }
+    // Of itself, gRPC knows the health of the server as a whole alone.
+    for (const char* service : {v1::ModelInitializer::service_full_name(),
+                                v1::Checkpoints::service_full_name(),
+                                v1::Architectures::service_full_name()}) {
+      server_->GetHealthCheckService()->SetServingStatus(service, true);
+    }
     return absl::OkStatus();
   }
 
@@ -97,8 +103,9 @@ class GrpcServer final : public RpcServer {
     bool was_idle = false;
     while (!all_ended.WaitForNotificationWithTimeout(kLastWords)) {
       const bool is_idle = calls_.num_running() == 0;
-      if (was_idle && is_idle)
+      if (was_idle && is_idle) {
         grpc_server_cancel_all_calls(server_->c_server());
+      }
       was_idle = is_idle;
     }
   }
