@@ -140,7 +140,8 @@ absl::StatusOr<SaveModelResult> SaveModel::StoreFiles() {
   std::vector<format::FileView> views;
   std::vector<const store::StagedFile*> staged;
   for (const File& file : files_) {
-    ASSIGN_OR_RETURN(absl::string_view bytes, file.staged->Finish());
+    ASSIGN_OR_RETURN(absl::string_view bytes,
+                     DiskStatus(file.staged->Finish()));
     views.push_back({file.name, bytes});
     staged.push_back(file.staged);
   }
