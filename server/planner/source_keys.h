@@ -38,8 +38,8 @@ struct SourceKeys {
   std::vector<std::string> notes;
 };
 
-// Takes a subtree's path, and the dot behind it, off `key`; false, and `key` as it
-// was, where the key is not below the subtree. "" is the root.
+// Takes a subtree's path, and the dot behind it, off `key`; false, and `key` as
+// it was, where the key is not below the subtree. "" is the root.
 bool ConsumeSubtree(absl::string_view subtree, absl::string_view* key);
 
 // Takes the subtree that the source names. Where it names none and no key of

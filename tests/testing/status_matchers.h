@@ -36,18 +36,18 @@ MATCHER_P2(StatusIs, code, message_matcher,
   const absl::Status& status = GetStatus(arg);
   *result_listener << "which is " << status.ToString();
   return status.code() == code &&
-         ::testing::ExplainMatchResult(message_matcher,
-                                       std::string(status.message()),
-                                       result_listener);
+         ::testing::ExplainMatchResult(
+             message_matcher, std::string(status.message()), result_listener);
 }
 inline auto StatusIs(absl::StatusCode code) {
   return StatusIs(code, ::testing::_);
 }
 
-MATCHER_P(IsOkAndHolds, value_matcher,
-          "is OK and holds a value that " +
-              ::testing::DescribeMatcher<
-                  typename std::decay_t<arg_type>::value_type>(value_matcher)) {
+MATCHER_P(
+    IsOkAndHolds, value_matcher,
+    "is OK and holds a value that " +
+        ::testing::DescribeMatcher<typename std::decay_t<arg_type>::value_type>(
+            value_matcher)) {
   if (!arg.ok()) {
     *result_listener << "which is " << arg.status().ToString();
     return false;
