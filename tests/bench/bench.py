@@ -74,10 +74,15 @@ class Bench:
     def compare_save(self) -> None:
         """SaveModel against a plain copy with fsync and its SHA-256."""
         plan = self.plan
-        path = self.folder / "saved.pt"
+        path, copy = self.folder / "saved.pt", self.folder / "copy.pt"
 
         def fresh(repetition: int) -> None:
             # New values each time, or the server would know the tensors already.
+            # What earlier ones left goes, so that both begin with the same disk and
+            # page cache.
+            copy.unlink(missing_ok=True)
+            for checkpoint in list(self.client.list()):
+                self.client.delete(checkpoint.name)
             gpt2.write_file(plan.size, path, seed=1000 + repetition)
 
         def prepare_save(repetition: int):
@@ -86,7 +91,7 @@ class Bench:
 
         def prepare_copy(repetition: int):
             fresh(2 * repetition + 1)
-            return lambda: copy_and_hash(path, self.folder / "copy.pt")
+            return lambda: copy_and_hash(path, copy)
 
         saves, copies = alternate(plan.save_repetitions, prepare_save, prepare_copy)
         size = f"{path.stat().st_size / MIB:.0f} MiB"
@@ -112,7 +117,6 @@ class Bench:
             "x",
         )
         path.unlink()
-        (self.folder / "copy.pt").unlink()
 
     def save_with_cli(self, path: Path) -> str:
         """Saves a file as a person would, and returns the handle."""
