@@ -37,17 +37,19 @@ SourceOutcome SourceOutcomeFromJson(const Json& json) {
   throw Malformed("unknown outcome '" + name + "'");
 }
 
+// Reports are stored with every checkpoint, so what goes without saying is left
+// out: a source key or spec that is the target's own.
 Json ToJson(const TargetReport& entry) {
   Json json = SpecToJson(entry.spec);
   json["key"] = entry.key;
-  json["buffer"] = entry.kind == EntryKind::kBuffer;
+  if (entry.kind == EntryKind::kBuffer) json["buffer"] = true;
   json["outcome"] = std::string(TargetOutcomeName(entry.outcome));
   if (entry.source >= 0) {
     json["source"] = entry.source;
-    json["source_key"] = entry.source_key;
-  }
-  if (entry.source_spec.has_value()) {
-    json["source_spec"] = SpecToJson(*entry.source_spec);
+    if (entry.source_key != entry.key) json["source_key"] = entry.source_key;
+    if (entry.source_spec != entry.spec && entry.source_spec.has_value()) {
+      json["source_spec"] = SpecToJson(*entry.source_spec);
+    }
   }
   if (!entry.rules.empty()) json["rules"] = entry.rules;
   if (!entry.initializer.empty()) json["initializer"] = entry.initializer;
@@ -57,14 +59,16 @@ Json ToJson(const TargetReport& entry) {
 TargetReport TargetReportFromJson(const Json& json) {
   TargetReport entry;
   entry.key = json.at("key").get<std::string>();
-  entry.kind = json.at("buffer").get<bool>() ? EntryKind::kBuffer
-                                             : EntryKind::kParameter;
+  entry.kind =
+      json.value("buffer", false) ? EntryKind::kBuffer : EntryKind::kParameter;
   entry.outcome = TargetOutcomeFromJson(json.at("outcome"));
   entry.spec = SpecFromJson(json);
   entry.source = json.value("source", -1);
-  entry.source_key = json.value("source_key", std::string());
-  if (json.contains("source_spec")) {
-    entry.source_spec = SpecFromJson(json.at("source_spec"));
+  if (entry.source >= 0) {
+    entry.source_key = json.value("source_key", entry.key);
+    entry.source_spec = json.contains("source_spec")
+                            ? SpecFromJson(json.at("source_spec"))
+                            : entry.spec;
   }
   entry.rules = json.value("rules", std::vector<std::string>());
   entry.initializer = json.value("initializer", std::string());
@@ -72,17 +76,19 @@ TargetReport TargetReportFromJson(const Json& json) {
 }
 
 Json ToJson(const SourceReport& entry) {
-  Json json = SpecToJson(entry.spec);
-  json["source"] = entry.source;
-  json["key"] = entry.key;
-  json["outcome"] = std::string(SourceOutcomeName(entry.outcome));
-  return json;
+  return Json::array({entry.source, entry.key,
+                      std::string(SourceOutcomeName(entry.outcome)),
+                      std::string(DTypeName(entry.spec.dtype())),
+                      ShapeToJson(entry.spec.shape())});
 }
 
 SourceReport SourceReportFromJson(const Json& json) {
   return SourceReport{
-      json.at("source").get<int32_t>(), json.at("key").get<std::string>(),
-      SourceOutcomeFromJson(json.at("outcome")), SpecFromJson(json)};
+      json.at(0).get<int32_t>(), json.at(1).get<std::string>(),
+      SourceOutcomeFromJson(json.at(2)),
+      json_codec::OrThrow(TensorSpec::Create(
+          json_codec::OrThrow(ParseDType(json.at(3).get<std::string>())),
+          ShapeFromJson(json.at(4))))};
 }
 
 Json ToJson(const ShapeMismatch& mismatch) {

@@ -9,6 +9,7 @@
 #include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
@@ -48,6 +49,11 @@ class GrpcServer final : public RpcServer {
         architectures_(context, calls_) {}
 
   absl::Status Listen(const std::string& address) {
+    // gRPC would take port 443.
+    if (!absl::StrContains(address, ':')) {
+      return absl::UnavailableError(
+          absl::StrCat("cannot listen on '", address, "': it is no HOST:PORT"));
+    }
     grpc::ServerBuilder builder;
     builder.AddListeningPort(address, grpc::InsecureServerCredentials(),
                              &port_);

@@ -35,6 +35,16 @@ absl::Status CheckRows(SqliteDb& db) {
       "AND NOT EXISTS (SELECT 1 FROM entries WHERE blob = b.id) "
       "AND NOT EXISTS (SELECT 1 FROM storages WHERE blob = b.id)"));
   RETURN_IF_ERROR(CheckFindsNothing(
+      db, "a blob whose references are miscounted",
+      "SELECT id FROM blobs b WHERE num_references <> (SELECT count(*) FROM ("
+      "SELECT checkpoint FROM entries WHERE blob = b.id UNION "
+      "SELECT checkpoint FROM storages WHERE blob = b.id))"));
+  RETURN_IF_ERROR(CheckFindsNothing(
+      db, "a tensor whose blob is not there",
+      "SELECT checkpoint FROM (SELECT checkpoint, blob FROM entries UNION "
+      "SELECT checkpoint, blob FROM storages) "
+      "WHERE blob NOT IN (SELECT id FROM blobs)"));
+  RETURN_IF_ERROR(CheckFindsNothing(
       db, "a pack without a blob",
       "SELECT id FROM packs p "
       "WHERE NOT EXISTS (SELECT 1 FROM blobs WHERE pack = p.id)"));

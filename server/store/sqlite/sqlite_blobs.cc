@@ -77,17 +77,29 @@ absl::StatusOr<std::vector<int64_t>> ReferencedBlobs(SqliteDb& db,
   return blobs;
 }
 
-absl::StatusOr<std::vector<PackId>> RemoveOrphans(
+absl::Status AddReferences(SqliteDb& db, absl::Span<const int64_t> blobs) {
+  for (const int64_t blob : blobs) {
+    RETURN_IF_ERROR(
+        db.Run("UPDATE blobs SET num_references = num_references + 1 "
+               "WHERE id = ?",
+               blob));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::vector<PackId>> DropReferences(
     SqliteDb& db, absl::Span<const int64_t> blobs) {
   absl::flat_hash_set<int64_t> touched;
   for (const int64_t blob : blobs) {
+    RETURN_IF_ERROR(
+        db.Run("UPDATE blobs SET num_references = num_references - 1 "
+               "WHERE id = ?",
+               blob));
     // The empty blob has no pack, and stays.
     ASSIGN_OR_RETURN(
         const std::optional<int64_t> pack,
-        db.FindInt("DELETE FROM blobs WHERE id = ?1 AND pack IS NOT NULL "
-                   "AND NOT EXISTS (SELECT 1 FROM entries WHERE blob = ?1) "
-                   "AND NOT EXISTS (SELECT 1 FROM storages WHERE blob = ?1) "
-                   "RETURNING pack",
+        db.FindInt("DELETE FROM blobs WHERE id = ? AND pack IS NOT NULL "
+                   "AND num_references = 0 RETURNING pack",
                    blob));
     if (pack.has_value()) touched.insert(*pack);
   }

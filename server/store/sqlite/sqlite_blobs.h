@@ -30,9 +30,14 @@ absl::StatusOr<std::vector<PackId>> AddPacks(
 absl::StatusOr<std::vector<int64_t>> ReferencedBlobs(SqliteDb& db,
                                                      int64_t checkpoint);
 
-// Removes those of `blobs` (row ids) that no checkpoint references, then the
-// packs that they leave empty, and returns the latter.
-absl::StatusOr<std::vector<PackId>> RemoveOrphans(
+// Counts one more checkpoint that references each of `blobs` (row ids, each
+// once).
+absl::Status AddReferences(SqliteDb& db, absl::Span<const int64_t> blobs);
+
+// Counts one less for each of `blobs`, and removes those that no checkpoint
+// references any more, then the packs that they leave empty. Returns the
+// latter.
+absl::StatusOr<std::vector<PackId>> DropReferences(
     SqliteDb& db, absl::Span<const int64_t> blobs);
 
 }  // namespace warmstart::store

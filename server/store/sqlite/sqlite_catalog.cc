@@ -61,6 +61,7 @@ absl::StatusOr<CommitResult> CommitRows(SqliteDb& db,
     ASSIGN_OR_RETURN(sequence, InsertCheckpoint(db, name, create_time,
                                                 blobs.num_bytes, checkpoint));
     RETURN_IF_ERROR(InsertManifest(db, *sequence, checkpoint.manifest, blobs));
+    RETURN_IF_ERROR(AddReferences(db, blobs.Distinct()));
   }
   ASSIGN_OR_RETURN(result.checkpoint, ReadCheckpoint(db, *sequence));
   return result;
@@ -79,7 +80,7 @@ absl::StatusOr<std::vector<PackId>> DeleteRows(SqliteDb& db,
   // The rows of all other tables go with it.
   RETURN_IF_ERROR(
       db.Run("DELETE FROM checkpoints WHERE sequence = ?", sequence));
-  return RemoveOrphans(db, blobs);
+  return DropReferences(db, blobs);
 }
 
 absl::StatusOr<std::optional<std::string>> FindSchema(SqliteDb& db,

@@ -196,6 +196,14 @@ absl::Status ReadMetadata(SqliteDb& db, int64_t checkpoint,
 
 }  // namespace
 
+std::vector<int64_t> ManifestBlobs::Distinct() const {
+  std::vector<int64_t> blobs = entries;
+  blobs.insert(blobs.end(), storages.begin(), storages.end());
+  std::sort(blobs.begin(), blobs.end());
+  blobs.erase(std::unique(blobs.begin(), blobs.end()), blobs.end());
+  return blobs;
+}
+
 absl::StatusOr<ManifestBlobs> ResolveBlobs(SqliteDb& db,
                                            const Manifest& manifest) {
   BlobFinder finder(db);

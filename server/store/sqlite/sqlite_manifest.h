@@ -19,6 +19,9 @@ struct ManifestBlobs {
   std::vector<int64_t> entries;   // the row id of each entry's blob
   std::vector<int64_t> storages;  // and of each storage's
   int64_t num_bytes = 0;          // of the entries' blobs, each counted once
+
+  // The row ids of both, each once, ascending.
+  std::vector<int64_t> Distinct() const;
 };
 
 // ABORTED where a blob is not there; INVALID_ARGUMENT where one has another

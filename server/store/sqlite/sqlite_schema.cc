@@ -9,7 +9,10 @@ namespace warmstart::store {
 namespace {
 
 // Every foreign key has an index on its own side as well: without one, deleting
-// the row that it points to scans the whole table.
+// the row that it points to scans the whole table. Entries and storages point
+// to their blobs without a foreign key, and blobs count the checkpoints that
+// refer to them: an index by blob would make a warm start write to a page of it
+// for each tensor, while the counts of tensors that came together lie together.
 constexpr char kVersion1[] = R"sql(
 CREATE TABLE packs (
   id INTEGER PRIMARY KEY,
@@ -23,7 +26,8 @@ CREATE TABLE blobs (
   num_bytes INTEGER NOT NULL,
   crc32 INTEGER NOT NULL,
   pack INTEGER REFERENCES packs (id),
-  offset INTEGER NOT NULL
+  offset INTEGER NOT NULL,
+  num_references INTEGER NOT NULL DEFAULT 0
 ) STRICT;
 CREATE INDEX blobs_by_pack ON blobs (pack);
 
@@ -57,22 +61,20 @@ CREATE TABLE entries (
   key TEXT NOT NULL,
   dtype INTEGER NOT NULL,
   shape TEXT NOT NULL,
-  blob INTEGER NOT NULL REFERENCES blobs (id),
+  blob INTEGER NOT NULL,
   storage INTEGER,
   storage_offset INTEGER,
   strides TEXT,
   PRIMARY KEY (checkpoint, position)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX entries_by_blob ON entries (blob);
 
 CREATE TABLE storages (
   checkpoint INTEGER NOT NULL
     REFERENCES checkpoints (sequence) ON DELETE CASCADE,
   position INTEGER NOT NULL,
-  blob INTEGER NOT NULL REFERENCES blobs (id),
+  blob INTEGER NOT NULL,
   PRIMARY KEY (checkpoint, position)
 ) STRICT, WITHOUT ROWID;
-CREATE INDEX storages_by_blob ON storages (blob);
 
 CREATE TABLE subtrees (
   checkpoint INTEGER NOT NULL
