@@ -16,6 +16,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/time/time.h"
@@ -35,7 +36,7 @@ struct PlacedBlob {
   int64_t offset = 0;
 };
 
-// A pack that was published and flushed, and what is in it.
+// A pack, and what is in it.
 struct NewPack {
   PackId id;
   int64_t num_bytes = 0;
@@ -85,9 +86,22 @@ class Catalog {
   // first request, with all packs unused. The errors are those of
   // Draft::Commit, and INVALID_ARGUMENT for a manifest that contradicts itself
   // or its blobs.
+  //
+  // `wait_for_packs` is called last, before the transaction is committed: it
+  // returns OK once the packs are durable. When it fails, so does the commit,
+  // with its status. Other writers wait meanwhile.
   virtual absl::StatusOr<CommitResult> Commit(
       const CheckpointName& name, absl::Time create_time,
-      const NewCheckpoint& checkpoint, absl::Span<const NewPack> packs) = 0;
+      const NewCheckpoint& checkpoint, absl::Span<const NewPack> packs,
+      absl::FunctionRef<absl::Status()> wait_for_packs) = 0;
+  // For packs that are durable already.
+  absl::StatusOr<CommitResult> Commit(const CheckpointName& name,
+                                      absl::Time create_time,
+                                      const NewCheckpoint& checkpoint,
+                                      absl::Span<const NewPack> packs) {
+    return Commit(name, create_time, checkpoint, packs,
+                  [] { return absl::OkStatus(); });
+  }
 
   // As Store::DeleteCheckpoint. Returns the packs that nothing references any
   // more; they are no longer in the catalog, and the caller removes them.

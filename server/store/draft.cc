@@ -1,6 +1,7 @@
 #include "server/store/draft.h"
 
 #include <cstdint>
+#include <future>
 #include <optional>
 #include <utility>
 #include <vector>
@@ -19,6 +20,9 @@ namespace {
 // How often a commit is tried when blobs that it could have brought itself, but
 // found in the store, are deleted under its hands.
 constexpr int kMaxAttempts = 3;
+
+// What a disk syncs in a millisecond or so.
+constexpr int64_t kLittleBytes = int64_t{1} << 20;
 
 // A staged file, or the scratch space, which is a file that no caller appends
 // to.
@@ -161,10 +165,10 @@ class ComposedDraft final : public Draft {
                                        const NewCheckpoint& checkpoint) {
     PackBuilder copies(packs_);
     ASSIGN_OR_RETURN(const std::vector<NewPack> packs, PlaceFiles(copies));
-    RETURN_IF_ERROR(Publish(packs, copies));
-
+    absl::Status published;
     absl::StatusOr<CommitResult> result =
-        catalog_.Commit(name, clock_.Now(), checkpoint, packs);
+        PublishAndCommit(name, checkpoint, packs, copies, published);
+    if (!published.ok()) return published;  // and so nothing was committed
     if (absl::IsInternal(result.status())) {
       // Whether it was committed, only the next start will know. If it was not,
       // that sweeps the packs away.
@@ -177,6 +181,38 @@ class ComposedDraft final : public Draft {
     }
     for (const PackId& id : result->unused_packs) RemovePack(id);
     return std::move(result->checkpoint);
+  }
+
+  // Syncs the packs and writes the catalog's rows: at the same time where there
+  // is little to sync, since both then take about as long, else one after the
+  // other, since the catalog's writers queue. Either way the packs are durable
+  // before the transaction is committed, or it is not committed.
+  absl::StatusOr<CommitResult> PublishAndCommit(
+      const CheckpointName& name, const NewCheckpoint& checkpoint,
+      const std::vector<NewPack>& packs, PackBuilder& copies,
+      absl::Status& published) {
+    if (!IsLittle(packs)) {
+      published = Publish(packs, copies);
+      if (!published.ok()) return published;
+      return catalog_.Commit(name, clock_.Now(), checkpoint, packs);
+    }
+    // Deferred to the wait where there is no thread to be had.
+    std::future<absl::Status> publishing =
+        std::async(std::launch::async | std::launch::deferred,
+                   [&] { return Publish(packs, copies); });
+    absl::StatusOr<CommitResult> result = catalog_.Commit(
+        name, clock_.Now(), checkpoint, packs, [&]() -> absl::Status {
+          published = publishing.get();
+          return published;
+        });
+    if (publishing.valid()) published = publishing.get();
+    return result;
+  }
+
+  static bool IsLittle(const std::vector<NewPack>& packs) {
+    int64_t num_bytes = 0;
+    for (const NewPack& pack : packs) num_bytes += pack.num_bytes;
+    return num_bytes <= kLittleBytes;
   }
 
   // Decides for every file, and copies what is to be copied. Returns the packs

@@ -346,6 +346,22 @@ TYPED_TEST_P(CatalogContract, AliasesAreListedByNameAfterAName) {
   EXPECT_EQ(page[1].name.id(), "b");
 }
 
+TYPED_TEST_P(CatalogContract, ACommitWhosePacksDoNotLastDidNotHappen) {
+  const Tensors tensors = {{"a", "11"}};
+  NewCheckpoint request;
+  request.manifest = ManifestOf(tensors);
+  const std::vector<NewPack> packs = {this->PackOf('a', tensors)};
+  EXPECT_THAT(this->catalog_->Commit(
+                  MakeCheckpointName("one"), this->time_, request, packs,
+                  [] { return absl::InternalError("no sync"); }),
+              testing::StatusIs(absl::StatusCode::kInternal,
+                                ::testing::HasSubstr("no sync")));
+  EXPECT_THAT(this->catalog_->CheckExists(MakeCheckpointName("one")),
+              testing::StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(this->catalog_->ListPacks(),
+              testing::IsOkAndHolds(::testing::IsEmpty()));
+}
+
 TYPED_TEST_P(CatalogContract, ACommitMovesItsAlias) {
   this->CommitOne("one", {.alias = MakeAlias("prod")});
   this->CommitOne("two", {.alias = MakeAlias("prod")});
@@ -632,10 +648,11 @@ REGISTER_TYPED_TEST_SUITE_P(
     AMissingBlobIsAbortedAndChangesNothing,
     AManifestThatContradictsItsBlobsIsRefused, WhatIsNotThereIsNotFound,
     LabelsAreReplaced, AliasesAreSetMovedAndDeleted,
-    AliasesAreListedByNameAfterAName, ACommitMovesItsAlias,
-    ARetriedRequestGetsTheFirstCheckpoint, ARequestIdForAnotherRequestIsRefused,
-    RequestsWithoutAnIdAreAllDifferent, DeletingFreesWhatNobodyElseReferences,
-    ASharedStorageIsAReferenceToo, AnAliasedCheckpointIsDeletedByForceAlone,
+    AliasesAreListedByNameAfterAName, ACommitWhosePacksDoNotLastDidNotHappen,
+    ACommitMovesItsAlias, ARetriedRequestGetsTheFirstCheckpoint,
+    ARequestIdForAnotherRequestIsRefused, RequestsWithoutAnIdAreAllDifferent,
+    DeletingFreesWhatNobodyElseReferences, ASharedStorageIsAReferenceToo,
+    AnAliasedCheckpointIsDeletedByForceAlone,
     ADeletedCheckpointsRequestIsForgotten,
     ListingsAreNewestFirstAndSequencesNeverReused,
     FiltersFindWhatASearchOfEverythingFinds,

@@ -45,11 +45,12 @@ class InterruptedCatalog final : public Catalog {
 
   absl::StatusOr<CommitResult> Commit(
       const CheckpointName& name, absl::Time create_time,
-      const NewCheckpoint& checkpoint,
-      absl::Span<const NewPack> packs) override {
+      const NewCheckpoint& checkpoint, absl::Span<const NewPack> packs,
+      absl::FunctionRef<absl::Status()> wait_for_packs) override {
     before_commit();
     if (answer.ok() || commits) {
-      auto result = real_->Commit(name, create_time, checkpoint, packs);
+      auto result =
+          real_->Commit(name, create_time, checkpoint, packs, wait_for_packs);
       if (answer.ok()) return result;
     }
     return answer;

@@ -110,10 +110,13 @@ class SqliteCatalog final : public Catalog {
 
   absl::StatusOr<CommitResult> Commit(
       const CheckpointName& name, absl::Time create_time,
-      const NewCheckpoint& checkpoint,
-      absl::Span<const NewPack> packs) override {
-    return Write([&](SqliteDb& db) {
-      return CommitRows(db, name, create_time, checkpoint, packs);
+      const NewCheckpoint& checkpoint, absl::Span<const NewPack> packs,
+      absl::FunctionRef<absl::Status()> wait_for_packs) override {
+    return Write([&](SqliteDb& db) -> absl::StatusOr<CommitResult> {
+      ASSIGN_OR_RETURN(CommitResult result,
+                       CommitRows(db, name, create_time, checkpoint, packs));
+      RETURN_IF_ERROR(wait_for_packs());
+      return result;
     });
   }
 
