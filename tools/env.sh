@@ -5,6 +5,7 @@
 #   WARMSTART_CACHE  what all clones share (default: ~/.cache/warmstart)
 #   WARMSTART_VENV   the virtual environment; its name follows from what is in it,
 #                    so that another version of the requirements gets another one
+#   WARMSTART_DEPLOY_TOOLS  the tools that tools/setup_deploy.sh installs
 #   WARMSTART_JOBS   how many compilers to run at a time
 #
 # The cache and the jobs can be set from outside. `tools/env.sh` run as a program
@@ -27,6 +28,12 @@ WARMSTART_VENV=$WARMSTART_CACHE/venv-$(
     [[ -z $WARMSTART_BASE_PYTHON ]] || "$WARMSTART_BASE_PYTHON" --version
   } | sha256sum | cut -c1-12)
 
+WARMSTART_HELM_VERSION=3.22.0
+WARMSTART_DEPLOY_TOOLS=$WARMSTART_CACHE/deploy-tools-$(
+  { echo "$WARMSTART_VENV $WARMSTART_HELM_VERSION"
+    cat "$WARMSTART_ROOT/tools/dclint/package-lock.json"
+  } | sha256sum | cut -c1-12)
+
 # A compiler of a file with LibTorch's headers takes up to 2 GiB.
 if [[ -z ${WARMSTART_JOBS:-} ]]; then
   WARMSTART_JOBS=$(nproc)
@@ -40,6 +47,7 @@ fi
 : "${CCACHE_BASEDIR:=$WARMSTART_ROOT}" "${CCACHE_NOHASHDIR:=1}"
 
 export WARMSTART_ROOT WARMSTART_CACHE WARMSTART_VENV WARMSTART_JOBS
+export WARMSTART_HELM_VERSION WARMSTART_DEPLOY_TOOLS
 export CCACHE_BASEDIR CCACHE_NOHASHDIR
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then

@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import io
 import subprocess
-import threading
 import time
 
 import grpc
 import pytest
-import torch
 import warmstart
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
@@ -17,57 +14,13 @@ from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
 )
 from harness.server import Server, binary
 from harness.tensors import assert_same_state
-from warmstart.v1 import model_initializer_pb2, model_initializer_pb2_grpc
+from harness.transfers import StalledUpload, state
 
 SERVICES = [
     "warmstart.v1.ModelInitializer",
     "warmstart.v1.Checkpoints",
     "warmstart.v1.Architectures",
 ]
-
-
-def state(seed: int) -> dict[str, torch.Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    return {f"layer{i}": torch.randn(50, 50, generator=generator) for i in range(3)}
-
-
-class StalledUpload:
-    """An upload that began, sent some bytes, and waits for `finish`."""
-
-    def __init__(self, server: Server, alias: str = "") -> None:
-        """Sends the first bytes."""
-        self._channel = server.channel()
-        self._sent, self._finish = threading.Event(), threading.Event()
-        stub = model_initializer_pb2_grpc.ModelInitializerStub(self._channel)
-        self.call = stub.SaveModel.future(self._messages(alias))
-        assert self._sent.wait(10)
-        # The server has what was sent once a file is there for it.
-        deadline = time.monotonic() + 10
-        while not server.staged() and time.monotonic() < deadline:
-            time.sleep(0.01)
-        assert server.staged()
-
-    def finish(self) -> None:
-        """Sends the rest."""
-        self._finish.set()
-
-    def close(self) -> None:
-        """Ends the connection."""
-        self._finish.set()
-        self._channel.close()
-
-    def _messages(self, alias: str):
-        out = io.BytesIO()
-        torch.save(state(2), out)
-        data = out.getvalue()
-        half = len(data) // 2
-        request = model_initializer_pb2.SaveModelRequest
-        yield request(header={"alias": alias})
-        yield request(file={"name": "a.pt"})
-        yield request(chunk=data[:half])
-        self._sent.set()
-        self._finish.wait(60)
-        yield request(chunk=data[half:])
 
 
 def test_a_restart_finds_everything(server):

@@ -1,0 +1,41 @@
+#!/usr/bin/env bash
+# Usage: tests/image/run.sh [PYTEST ARGUMENT...]
+# Builds the image from deploy/docker/Dockerfile without a daemon, on a base made from
+# Debian's packages, and runs it, in namespaces of its own.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+
+tools/setup.sh
+source tools/env.sh
+[[ $(id -u) == 0 ]] || exec sudo --preserve-env=WARMSTART_CACHE,HOME "$0" "$@"
+
+# What is downloaded and compiled is kept, and the layers with it.
+store=$WARMSTART_CACHE/images
+mkdir -p "$store/tmp/buildah-cache"
+export TMPDIR=$store/tmp ENGINE=buildah BUILDAH_ISOLATION=chroot
+export ENGINE_ARGS="--storage-driver vfs --root $store/root --runroot $store/run"
+export BASE_IMAGE=localhost/warmstart-base:bookworm
+export IMAGE=localhost/warmstart:test
+export BUILD_ARGS=--layers
+read -ra buildah <<<"buildah $ENGINE_ARGS"
+
+# The compiler's cache is the one that other builds fill.
+ccache=$(ccache --get-config cache_dir)
+mkdir -p "$ccache"
+ln -sfn "$ccache" "$TMPDIR/buildah-cache/warmstart-ccache"
+
+"${buildah[@]}" image exists "$BASE_IMAGE" 2>/dev/null ||
+  "${buildah[@]}" inspect --type image "$BASE_IMAGE" >/dev/null 2>&1 ||
+  tests/image/make_base.sh "$BASE_IMAGE" "${buildah[@]}"
+deploy/docker/build.sh cpu
+
+# The tests see the image as a folder, and what it says of itself as a file.
+container=$("${buildah[@]}" from --pull-never "$IMAGE")
+trap '"${buildah[@]}" rm "$container" >/dev/null' EXIT
+WARMSTART_IMAGE_ROOT=$("${buildah[@]}" mount "$container")
+WARMSTART_IMAGE_INSPECTED=$PWD/build/image/inspected.json
+"${buildah[@]}" inspect --type image --format '{{json .Docker}}' "$IMAGE" \
+  >"$WARMSTART_IMAGE_INSPECTED"
+export WARMSTART_IMAGE_ROOT WARMSTART_IMAGE_INSPECTED
+unset TMPDIR
+"$WARMSTART_VENV/bin/python" -m pytest -q -p no:cacheprovider "$@" tests/image
