@@ -2,11 +2,12 @@
 # sets up what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench fuzz asan tsan lint format clean
+.PHONY: help setup build demo test bench image image-test test-kube fuzz asan tsan \
+        lint format clean
 
 help: ## Show this list
-	@sed -n 's/^\([a-z]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
-	  awk -F'|' '{printf "%-15s%s\n", $$1, $$2}'
+	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
+	  awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
 
 setup: ## Install Debian packages and the virtual environment
 	@tools/setup.sh
@@ -22,6 +23,15 @@ test: ## Run every test: quick linters, C++, Python, fuzzers, sanitizers
 
 bench: build ## Compare the speed with Python's
 	@tests/bench/run.sh
+
+image: setup ## Build the container image; TARGET=cuda for GPUs
+	@deploy/docker/build.sh $(or $(TARGET),cpu)
+
+image-test: build ## Build the image without a daemon, run it, and drive it
+	@tests/image/run.sh
+
+test-kube: setup ## Try the Helm chart on a real kube-apiserver, built from source
+	@tests/kube/run.sh
 
 fuzz: setup ## Fuzz the readers; FUZZ_SECONDS=N for each, 600 if not given
 	@tools/fuzz.sh $(or $(FUZZ_SECONDS),600)

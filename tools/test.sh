@@ -48,14 +48,16 @@ sanitize() {
 
 rm -rf "$results"
 step "Set-up" tools/setup.sh
+step "Set-up of what deploy/ is checked with" tools/setup_deploy.sh
 source tools/env.sh
 mkdir -p "$results"
 step "Build" tools/build.sh release
 step "Linters, the quick ones" tools/lint.sh quick
 step "C++ tests" ctest_all
-for folder in tools client/python integration parity; do
+for folder in tools deploy client/python integration parity; do
   step "Python tests: tests/$folder" pytest_folder "tests/$folder"
 done
+step "Container image" tests/image/run.sh --junitxml "$PWD/$results/image.xml"
 step "Fuzzing, briefly" tools/fuzz.sh "${FUZZ_SECONDS:-10}"
 step "C++ tests with AddressSanitizer and UBSan" sanitize asan
 step "C++ tests with ThreadSanitizer" sanitize tsan

@@ -235,7 +235,6 @@ def test_the_notes_name_what_was_installed():
     notes = ran(
         *(tool("helm"), "install", "demo", CHART, "--dry-run=client"),
         *("--namespace=models", "--set=networkPolicy.enabled=false"),
-        f"--kube-version={KUBERNETES}",
     ).split("NOTES:")[1]
     assert "demo-warmstart.models:50051" in notes
     assert "statefulset/demo-warmstart" in notes

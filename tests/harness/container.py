@@ -32,7 +32,9 @@ class Image:
     @classmethod
     def from_environment(cls) -> Image:
         """The image that tests/image/run.sh built."""
-        inspected = json.loads(Path(os.environ["WARMSTART_IMAGE_INSPECTED"]).read_text())
+        inspected = json.loads(
+            Path(os.environ["WARMSTART_IMAGE_INSPECTED"]).read_text()
+        )
         return cls(Path(os.environ["WARMSTART_IMAGE_ROOT"]), inspected["config"])
 
     @property
@@ -65,7 +67,8 @@ class Image:
             "user": self.user,
             "mounts": {str(path): place for path, place in (mounts or {}).items()},
             "own_network": own_network,
-            "env": dict(pair.split("=", 1) for pair in self.config["Env"]) | (env or {}),
+            "env": dict(pair.split("=", 1) for pair in self.config["Env"])
+            | (env or {}),
             "program": [str(part) for part in program],
         }
         return subprocess.Popen(

@@ -16,7 +16,9 @@ SBOMS = REPOSITORY / "build" / "image"
 
 
 def files(root: Path) -> list[Path]:
-    return [path for path in root.rglob("*") if path.is_file() and not path.is_symlink()]
+    return [
+        path for path in root.rglob("*") if path.is_file() and not path.is_symlink()
+    ]
 
 
 def test_it_is_small(image):

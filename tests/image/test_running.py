@@ -25,7 +25,9 @@ REFUSED = (grpc.StatusCode.UNAVAILABLE, grpc.StatusCode.CANCELLED)
 
 def status_of(pid: int) -> dict[str, str]:
     lines = Path(f"/proc/{pid}/status").read_text().splitlines()
-    return {name: value.strip() for name, value in (line.split(":", 1) for line in lines)}
+    return {
+        name: value.strip() for name, value in (line.split(":", 1) for line in lines)
+    }
 
 
 def test_the_recipe_works_from_outside(container, cli, tmp_path):
@@ -42,9 +44,7 @@ def test_the_recipe_works_from_outside(container, cli, tmp_path):
     with container.client() as client:
         again = client.warm_start("NetB", "aliases/net-a")
         assert again.report.summary == "<All keys matched successfully>"
-        assert_same_state(
-            client.state_dict(again.checkpoint.name), net_a.state_dict()
-        )
+        assert_same_state(client.state_dict(again.checkpoint.name), net_a.state_dict())
 
 
 def test_it_runs_as_its_user_without_any_privilege(image, container):
@@ -66,7 +66,8 @@ def test_it_writes_to_its_volume_alone(image, container):
     writable = {
         line.split()[1]
         for line in mounts
-        if "rw" in line.split()[3].split(",") and not line.split()[1].startswith("/dev/")
+        if "rw" in line.split()[3].split(",")
+        and not line.split()[1].startswith("/dev/")
     }
     assert writable == {image.volume, "/tmp"}
     # /tmp is here for the test's port file, and the server leaves no other.
@@ -248,7 +249,8 @@ def run_containers(image, server, containers, labels, mounts) -> None:
             key = (source or "").removeprefix("metadata.labels['").removesuffix("']")
             env[variable["name"]] = labels[key] if source else variable["value"]
         args = [
-            arg.replace("$(JOB)", env.get("JOB", "")) for arg in container.get("args", [])
+            arg.replace("$(JOB)", env.get("JOB", ""))
+            for arg in container.get("args", [])
         ]
         status, said = image.run(
             *container["command"],
