@@ -18,11 +18,8 @@ mkdir -p "$folder/npm"
 # What Go downloads and compiles on the way is of no use later.
 work=$(mktemp -d)
 trap 'chmod -R u+w "$work"; rm -rf "$work"' EXIT
-# As Helm's own releases are made: it believes in the Kubernetes of its client library.
-chartutil=helm.sh/helm/v3/pkg/chartutil
-flags="-s -w -X $chartutil.k8sVersionMajor=1 -X $chartutil.k8sVersionMinor=37"
 GOPATH=$work/go GOCACHE=$work/cache GOBIN=$folder GOTOOLCHAIN=local CGO_ENABLED=0 \
-  "$WARMSTART_VENV/bin/go" install -p "$WARMSTART_JOBS" -trimpath -ldflags "$flags" \
+  "$WARMSTART_VENV/bin/go" install -p "$WARMSTART_JOBS" -trimpath -ldflags '-s -w' \
   "helm.sh/helm/v3/cmd/helm@v$WARMSTART_HELM_VERSION" >"$work/log" 2>&1 ||
   { cat "$work/log" >&2; exit 1; }
 

@@ -7,6 +7,8 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 folder=/opt/python
+# Where the Dockerfile mounts a cache.
+export PIP_CACHE_DIR=/root/.cache/pip
 
 pinned() {
   grep -E "^$1==" tools/requirements.txt

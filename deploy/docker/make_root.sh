@@ -11,8 +11,10 @@ wheels=/opt/python
 user_id=10001
 data=/var/lib/warmstart
 
+# LibTorch comes with names for debuggers, a fifth of it.
 install_programs() {
   DESTDIR=$root cmake --install build --prefix /usr --strip
+  strip --strip-unneeded "$root"/usr/lib/warmstart/torch/lib/*.so*
 }
 
 # The files of Debian, the loader included, that what was installed is linked with.
@@ -65,12 +67,15 @@ record_wheels() {
   done
 }
 
-# Names for the user's number, a writable /tmp to mount over, and the data, which a
-# new volume inherits its owner from.
+# Names for the user's number, and for localhost where no engine brings /etc/hosts; a
+# /tmp to mount over; and the data's folder, which a new volume gets its owner from.
 make_user() {
   echo "warmstart:x:$user_id:$user_id:Warmstart:$data:/nonexistent" \
     >"$root/etc/passwd"
   echo "warmstart:x:$user_id:" >"$root/etc/group"
+  printf '%s\n' 'passwd: files' 'group: files' 'hosts: files dns' \
+    >"$root/etc/nsswitch.conf"
+  printf '%s\n' '127.0.0.1 localhost' '::1 localhost' >"$root/etc/hosts"
   mkdir -p "$root/dev" "$root/proc" "$root/sys"
   mkdir -m 1777 "$root/tmp"
   install -d -m 0750 -o "$user_id" -g "$user_id" "$root$data"

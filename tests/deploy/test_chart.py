@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shutil
 
 import kubernetes_validate
 import pytest
@@ -230,12 +231,19 @@ def test_kubernetes_without_a_pause_of_its_own_is_refused():
         rendered_text(None, kubernetes="1.29.0")
 
 
-def test_the_notes_name_what_was_installed():
-    # `helm template` prints no notes; a dry run does, and asks no cluster.
-    notes = ran(
-        *(tool("helm"), "install", "demo", CHART, "--dry-run=client"),
+def test_the_notes_name_what_was_installed(tmp_path):
+    # `helm template` prints no notes, and `helm install` asks a cluster.
+    chart = shutil.copytree(CHART, tmp_path / "chart")
+    (chart / "templates" / "NOTES.txt").rename(chart / "notes")
+    (chart / "templates" / "notes.yaml").write_text(
+        'kind: Notes\ntext: {{ tpl (.Files.Get "notes") . | quote }}\n'
+    )
+    said = ran(
+        *(tool("helm"), "template", "demo", chart, f"--kube-version={KUBERNETES}"),
         *("--namespace=models", "--set=networkPolicy.enabled=false"),
-    ).split("NOTES:")[1]
+        "--show-only=templates/notes.yaml",
+    )
+    notes = yaml.safe_load(said)["text"]
     assert "demo-warmstart.models:50051" in notes
     assert "statefulset/demo-warmstart" in notes
     assert "without a network policy" in notes

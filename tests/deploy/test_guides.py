@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import itertools
 import re
 import shlex
 import subprocess
@@ -111,7 +112,7 @@ def test_helm_takes_the_values():
         chart = REPOSITORY / words[words.index("deploy/helm/warmstart")]
         values = [
             word
-            for flag, value in zip(words, words[1:], strict=False)
+            for flag, value in itertools.pairwise(words)
             if flag == "--set"
             for word in (flag, value)
         ]

@@ -35,7 +35,9 @@ class Image:
         inspected = json.loads(
             Path(os.environ["WARMSTART_IMAGE_INSPECTED"]).read_text()
         )
-        return cls(Path(os.environ["WARMSTART_IMAGE_ROOT"]), inspected["config"])
+        return cls(
+            Path(os.environ["WARMSTART_IMAGE_ROOT"]), inspected["Docker"]["config"]
+        )
 
     @property
     def user(self) -> str:

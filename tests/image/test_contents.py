@@ -9,6 +9,7 @@ import subprocess
 from pathlib import Path
 
 import pytest
+from harness.deployment import ran
 from harness.server import REPOSITORY
 
 LIMIT = 700e6
@@ -46,10 +47,12 @@ def test_nothing_gives_privileges_or_lets_others_write(image):
     assert writable == {"tmp"}
 
 
-def test_no_path_of_the_build_is_left(image):
-    for path in files(image.root / "usr" / "bin"):
-        assert b"/opt/python" not in path.read_bytes(), path
-        assert b"/src/" not in path.read_bytes(), path
+def test_libraries_are_found_wherever_the_root_is(image):
+    for path in files(image.root / "usr"):
+        if path.read_bytes()[:4] == b"\x7fELF":
+            dynamic = ran("readelf", "--dynamic", path)
+            for paths in re.findall(r"R(?:UN)?PATH\).*\[(.*)\]", dynamic):
+                assert all(part.startswith("$ORIGIN") for part in paths.split(":"))
 
 
 def test_it_says_how_it_is_run(image):
@@ -76,7 +79,8 @@ def test_its_programs_are_of_its_version(image):
     version = image.config["Labels"]["org.opencontainers.image.version"]
     for program in ("warmstart-server", "warmstart"):
         status, said = image.run(f"/usr/bin/{program}", "--version")
-        assert (status, said) == (0, f"{program} {version}\n")
+        assert status == 0
+        assert said.startswith(f"{program} {version}")
 
 
 @pytest.mark.parametrize("name", ["cpu.spdx.json", "cpu.cdx.json"])

@@ -81,8 +81,7 @@ def test_a_volume_as_kubernetes_makes_it_will_do(image, tmp_path):
     made = Volume(tmp_path / "pv", owner=0, mode=0o2775, entries=["lost+found"]).make()
     with ContainerServer(image, made) as server, server.client() as client:
         saved = client.save(state(1)).checkpoint.name
-        assert server.stop() == 0
-        server.start()
+    with ContainerServer(image, made) as server, server.client() as client:
         assert_same_state(client.state_dict(saved), state(1))
 
 
@@ -158,7 +157,7 @@ def test_sigterm_during_an_upload_that_stalls_refuses_it_and_keeps_nothing(
         assert upload.call.code() in REFUSED
     finally:
         upload.close()
-    with server.start():
+    with server:
         names, aliases, _, staged = server.stored()
     assert (names, aliases, staged) == ([before], [], [])
 
@@ -198,7 +197,7 @@ def test_sigterm_during_a_download_that_stalls_ends_it(image, volume):
         assert caught.value.code() in REFUSED
     finally:
         download.close()
-    with server.start(), server.client() as client:
+    with server, server.client() as client:
         assert_same_state(client.state_dict(saved), large_state())
 
 
@@ -232,7 +231,7 @@ def test_what_was_answered_is_there_after_a_restart(image, volume):
     assert len(errors) == 3
     assert len(answered) > 10
 
-    with server.start(), server.client() as client:
+    with server, server.client() as client:
         kept = {checkpoint.name for checkpoint in client.list()}
         assert answered.keys() <= kept
         for name, seed in answered.items():

@@ -40,7 +40,10 @@ def admitted(api: ApiServer, each: dict) -> None:
 
 
 def pod(spec: dict, **changes: object) -> dict:
+    """A pod of its own, with what else controllers give to it."""
     spec = copy.deepcopy(spec) | {"serviceAccountName": "default"} | changes
+    claim = {"name": "data", "persistentVolumeClaim": {"claimName": "data"}}
+    spec["volumes"] = [*spec.get("volumes", []), claim]
     # What the API server looks up and is not there: no controller runs.
     for name in ("priorityClassName", "runtimeClassName"):
         spec.pop(name, None)
