@@ -1,17 +1,18 @@
 #!/usr/bin/env bash
-# Usage: make_base.sh NAME BUILDAH [ARGUMENT...]
+# Usage: make_base.sh NAME PYTHON BUILDAH [ARGUMENT...]
 # Makes an image of Debian 12 from packages, as the base to build with where no
 # registry of images is at hand. It takes packages from where this machine takes
 # them: apt's and pip's configuration go along, and so do this machine's certificates.
 set -euo pipefail
 
 name=$1
-buildah=("${@:2}")
+python=$2
+buildah=("${@:3}")
 
 # Where apt gets Debian 12, one "URI SUITE COMPONENT" a line.
 debian_sources() {
   apt-get indextargets --format '$(REPO_URI) $(RELEASE) $(COMPONENT)' \
-    'Created-By: Packages' | grep -E ' bookworm(-|  *)' | sort -u
+    'Created-By: Packages' | grep ' bookworm[ -]' | sort -u
 }
 
 configure_apt() {
@@ -29,14 +30,15 @@ configure_pip() {
   cp --dereference "${SSL_CERT_FILE:-/etc/ssl/certs/ca-certificates.crt}" \
     "$1$certificates"
   { echo "[global]"
-    python3 -m pip config list |
+    "$python" -m pip config list |
       sed -nE "s/^[^=]*\.([a-z-]+)='(.*)'$/\1 = \2/p" |
       grep -E '^(index-url|extra-index-url|proxy|trusted-host|default-timeout|retries) =' |
-      sort -u -t= -k1,1
+      sort -u -t= -k1,1 || true
     echo "cert = $certificates"
   } >"$1/etc/pip.conf"
 }
 
+debian_sources | grep -q . || apt-get update -q >/dev/null
 container=$("${buildah[@]}" from scratch)
 root=$("${buildah[@]}" mount "$container")
 mirror=$(debian_sources | awk '$2 == "bookworm" { print $1; exit }')

@@ -1,5 +1,6 @@
 #!/usr/bin/env bash
 # Usage: tests/image/run.sh [PYTEST ARGUMENT...]
+#        tests/image/run.sh --build-only TARGET
 # Builds the image from deploy/docker/Dockerfile without a daemon, on a base made from
 # Debian's packages, and runs it, in namespaces of its own.
 set -euo pipefail
@@ -37,8 +38,14 @@ mkdir -p "$ccache"
 ln -sfn "$ccache" "$TMPDIR/buildah-cache/warmstart-ccache"
 
 "${buildah[@]}" inspect --type image "$BASE_IMAGE" >/dev/null 2>&1 ||
-  tests/image/make_base.sh "$BASE_IMAGE" "${buildah[@]}"
+  tests/image/make_base.sh "$BASE_IMAGE" "$WARMSTART_VENV/bin/python" "${buildah[@]}"
+if [[ ${1:-} == --build-only ]]; then
+  IMAGE=localhost/warmstart:test-$2 exec deploy/docker/build.sh "$2"
+fi
 deploy/docker/build.sh cpu
+# Layers of former builds are kept until they are many.
+gigabytes=$(($(du -sk "$store/root" | cut -f1) / 1000000))
+((gigabytes < 15)) || "${buildah[@]}" rmi --prune >/dev/null
 
 # The tests see the image as a folder, and what it says of itself as a file.
 container=$("${buildah[@]}" from --pull-never "$IMAGE")
