@@ -24,7 +24,7 @@ test: ## Run every test: quick linters, C++, Python, fuzzers, sanitizers
 bench: build ## Compare the speed with Python's
 	@tests/bench/run.sh
 
-image: setup ## Build the container image; TARGET=cuda for GPUs
+image: ## Build the container image; TARGET=cuda for GPUs
 	@deploy/docker/build.sh $(or $(TARGET),cpu)
 
 image-test: build ## Build the image without a daemon, run it, and drive it

@@ -33,11 +33,16 @@ engine() {
   "$ENGINE" ${ENGINE_ARGS:-} "$@"
 }
 
+# Also of a clone that belongs to somebody else than whoever builds.
+from_git() {
+  git -c safe.directory="$PWD" "$@" 2>/dev/null || echo unknown
+}
+
 build() {
   local args=(--file deploy/docker/Dockerfile --target "$target" --tag "$IMAGE"
               --build-arg "VERSION=$version"
-              --build-arg "REVISION=$(git rev-parse HEAD 2>/dev/null || echo unknown)"
-              --build-arg "CREATED=$(git log -1 --format=%cI 2>/dev/null || echo unknown)")
+              --build-arg "REVISION=$(from_git rev-parse HEAD)"
+              --build-arg "CREATED=$(from_git log -1 --format=%cI)")
   [[ -z ${BASE_IMAGE:-} ]] || args+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")
   # Docker's own format has health checks, the OCI's has not.
   [[ $ENGINE == docker ]] || args+=(--format docker)

@@ -2,7 +2,8 @@
 # Usage: tests/image/run.sh [PYTEST ARGUMENT...]
 #        tests/image/run.sh --build-only TARGET
 # Builds the image from deploy/docker/Dockerfile without a daemon, on a base made from
-# Debian's packages, and runs it, in namespaces of its own.
+# Debian's packages, and runs it, in namespaces of its own; and boots a machine with
+# systemd in the same way, for the unit.
 set -euo pipefail
 cd "$(dirname "$0")/../.."
 
@@ -37,7 +38,11 @@ ccache=$(ccache --get-config cache_dir)
 mkdir -p "$ccache"
 ln -sfn "$ccache" "$TMPDIR/buildah-cache/warmstart-ccache"
 
-"${buildah[@]}" inspect --type image "$BASE_IMAGE" >/dev/null 2>&1 ||
+have() {
+  "${buildah[@]}" inspect --type image "$1" >/dev/null 2>&1
+}
+
+have "$BASE_IMAGE" ||
   tests/image/make_base.sh "$BASE_IMAGE" "$WARMSTART_VENV/bin/python" "${buildah[@]}"
 if [[ ${1:-} == --build-only ]]; then
   IMAGE=localhost/warmstart:test-$2 exec deploy/docker/build.sh "$2"
@@ -47,12 +52,23 @@ deploy/docker/build.sh cpu
 gigabytes=$(($(du -sk "$store/root" | cut -f1) / 1000000))
 ((gigabytes < 15)) || "${buildah[@]}" rmi --prune >/dev/null
 
-# The tests see the image as a folder, and what it says of itself as a file.
-container=$("${buildah[@]}" from --pull-never "$IMAGE")
-trap '"${buildah[@]}" rm "$container" >/dev/null' EXIT
-WARMSTART_IMAGE_ROOT=$("${buildah[@]}" mount "$container")
-WARMSTART_IMAGE_INSPECTED=$PWD/build/image/inspected.json
+# A machine with systemd, of the packages that its guide names.
+machine=localhost/warmstart-machine:$(
+  cat docs/deploy/systemd.md tests/image/make_machine.sh | sha256sum | cut -c1-12)
+have "$machine" ||
+  tests/image/make_machine.sh "$machine" "$BASE_IMAGE" "${buildah[@]}"
+
+# The tests see both as folders, and what the image says of itself as a file.
+containers=()
+trap '"${buildah[@]}" rm "${containers[@]}" >/dev/null' EXIT
+# root_of IMAGE VARIABLE
+root_of() {
+  containers+=("$("${buildah[@]}" from --pull-never "$1")")
+  export "$2=$("${buildah[@]}" mount "${containers[-1]}")"
+}
+root_of "$IMAGE" WARMSTART_IMAGE_ROOT
+root_of "$machine" WARMSTART_MACHINE_ROOT
+export WARMSTART_IMAGE_INSPECTED=$PWD/build/image/inspected.json
 "${buildah[@]}" inspect --type image "$IMAGE" >"$WARMSTART_IMAGE_INSPECTED"
-export WARMSTART_IMAGE_ROOT WARMSTART_IMAGE_INSPECTED
 unset TMPDIR
 "$WARMSTART_VENV/bin/python" -m pytest -q -p no:cacheprovider "$@" tests/image
