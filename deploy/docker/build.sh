@@ -39,10 +39,11 @@ from_git() {
 }
 
 build() {
+  local label=org.opencontainers.image
   local args=(--file deploy/docker/Dockerfile --target "$target" --tag "$IMAGE"
-              --build-arg "VERSION=$version"
-              --build-arg "REVISION=$(from_git rev-parse HEAD)"
-              --build-arg "CREATED=$(from_git log -1 --format=%cI)")
+              --label "$label.version=$version"
+              --label "$label.revision=$(from_git rev-parse HEAD)"
+              --label "$label.created=$(from_git log -1 --format=%cI)")
   [[ -z ${BASE_IMAGE:-} ]] || args+=(--build-arg "BASE_IMAGE=$BASE_IMAGE")
   # Docker's own format has health checks, the OCI's has not.
   [[ $ENGINE == docker ]] || args+=(--format docker)
