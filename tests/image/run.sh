@@ -24,6 +24,9 @@ can_overlay() {
 # What is downloaded and compiled is kept, and the layers with it.
 store=$WARMSTART_CACHE/images
 mkdir -p "$store/tmp/buildah-cache"
+# One at a time; what a run that was killed left behind goes.
+exec 8>"$store/lock"
+flock 8
 export TMPDIR=$store/tmp ENGINE=buildah BUILDAH_ISOLATION=chroot
 driver=vfs
 ! can_overlay || driver=overlay
@@ -32,6 +35,7 @@ export BASE_IMAGE=localhost/warmstart-base:bookworm
 export IMAGE=localhost/warmstart:test
 export BUILD_ARGS=--layers
 read -ra buildah <<<"buildah $ENGINE_ARGS"
+"${buildah[@]}" rm --all >/dev/null
 
 # The compiler's cache is the one that other builds fill.
 ccache=$(ccache --get-config cache_dir)
