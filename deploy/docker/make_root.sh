@@ -17,11 +17,14 @@ install_programs() {
   strip --strip-unneeded "$root"/usr/lib/warmstart/torch/lib/*.so*
 }
 
-# The files of Debian, the loader included, that what was installed is linked with.
+# What ldd says of all that was installed.
+linked_with() {
+  find "$root/usr" -type f \( -path '*/bin/*' -o -name '*.so*' \) -print0 | xargs -0 ldd
+}
+
+# The files of Debian in that, the loader included.
 debian_libraries() {
-  find "$root/usr" -type f \( -path '*/bin/*' -o -name '*.so*' \) -print0 |
-    xargs -0 ldd | grep -oE '/[^ ]+\.so[^ ]*' | grep -v "^$root" |
-    xargs realpath | sort -u
+  grep -oE '/[^ ]+\.so[^ ]*' <<<"$1" | grep -v "^$root" | xargs realpath | sort -u
 }
 
 # ldconfig makes the links by which the libraries are asked for, and the cache. The
@@ -83,7 +86,9 @@ make_user() {
 
 mkdir -p "$root"
 install_programs
-mapfile -t libraries < <(debian_libraries)
+linked=$(linked_with)
+if grep 'not found' <<<"$linked" >&2; then exit 1; fi
+mapfile -t libraries < <(debian_libraries "$linked")
 install_debian_libraries "${libraries[@]}"
 # nlohmann-json3-dev has headers alone, and is compiled in.
 packages=$(for library in "${libraries[@]}"; do owner_of "$library"; done | sort -u)
