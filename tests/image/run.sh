@@ -8,6 +8,7 @@ set -euo pipefail
 cd "$(dirname "$0")/../.."
 
 tools/setup.sh
+tools/setup_deploy.sh
 source tools/env.sh
 [[ $(id -u) == 0 ]] || exec sudo --preserve-env=WARMSTART_CACHE,HOME "$0" "$@"
 
