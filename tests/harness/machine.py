@@ -56,8 +56,10 @@ class Machine:
 
     def try_to(self, *command: str) -> tuple[int, str]:
         """Runs a command there; returns its exit status and what it said."""
+        pid = init_process(self._unshare)
         done = subprocess.run(
-            ["nsenter", "--all", f"--target={init_process(self._unshare)}", *command],
+            # --root: this machine's may be a folder of another's, by chroot.
+            ["nsenter", f"--target={pid}", "--all", "--root", *command],
             stdout=subprocess.PIPE,
             stderr=subprocess.STDOUT,
             text=True,
