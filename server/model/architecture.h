@@ -63,6 +63,9 @@ struct ArchitectureEntry {
   TensorSpec spec;
   EntryKind kind = EntryKind::kParameter;
   Initializer initializer;
+  // The key of an earlier entry, of the same spec and kind, that is the same
+  // tensor under another name (tied weights); "" where there is none.
+  std::string tied_to;
 
   friend bool operator==(const ArchitectureEntry&,
                          const ArchitectureEntry&) = default;
