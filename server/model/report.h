@@ -45,6 +45,8 @@ struct TargetReport {
   std::optional<TensorSpec> source_spec;  // set with source_key
   std::vector<std::string> rules;         // those that renamed it, in order
   std::string initializer;                // set for kInitialized
+
+  friend bool operator==(const TargetReport&, const TargetReport&) = default;
 };
 
 struct SourceReport {
@@ -52,6 +54,8 @@ struct SourceReport {
   std::string key;  // the full key
   SourceOutcome outcome = SourceOutcome::kUnexpected;
   TensorSpec spec;
+
+  friend bool operator==(const SourceReport&, const SourceReport&) = default;
 };
 
 struct ShapeMismatch {
@@ -59,6 +63,8 @@ struct ShapeMismatch {
   std::string source_key;
   Shape source_shape;
   Shape target_shape;
+
+  friend bool operator==(const ShapeMismatch&, const ShapeMismatch&) = default;
 };
 
 // Loaded and total; a part of the target that is empty counts as covered.
@@ -73,12 +79,16 @@ struct Coverage {
   double KeyFraction() const;
   double ParameterFraction() const;
   double ByteFraction() const;
+
+  friend bool operator==(const Coverage&, const Coverage&) = default;
 };
 
 // How often a rule of the request applied.
 struct RuleUse {
   std::string rule;
   int64_t keys = 0;
+
+  friend bool operator==(const RuleUse&, const RuleUse&) = default;
 };
 
 struct MatchReport {
@@ -99,6 +109,8 @@ struct MatchReport {
   // What a person should know and no field says: a subtree that was chosen, a
   // rule that matched nothing.
   std::vector<std::string> notes;
+
+  friend bool operator==(const MatchReport&, const MatchReport&) = default;
 };
 
 // "matched", "renamed", ...
