@@ -74,6 +74,8 @@ struct TargetReport {
   // The key of the target with which it shares its values; "" for none.
   std::string tied_to;
   ValueCounts counts;
+
+  friend bool operator==(const TargetReport&, const TargetReport&) = default;
 };
 
 struct SourceReport {
@@ -81,6 +83,8 @@ struct SourceReport {
   std::string key;  // the full key
   SourceOutcome outcome = SourceOutcome::kUnexpected;
   TensorSpec spec;
+
+  friend bool operator==(const SourceReport&, const SourceReport&) = default;
 };
 
 struct ShapeMismatch {
@@ -88,6 +92,8 @@ struct ShapeMismatch {
   std::string source_key;
   Shape source_shape;
   Shape target_shape;
+
+  friend bool operator==(const ShapeMismatch&, const ShapeMismatch&) = default;
 };
 
 // Loaded and total; a part of the target that is empty counts as covered.
@@ -102,6 +108,8 @@ struct Coverage {
   double KeyFraction() const;
   double ParameterFraction() const;
   double ByteFraction() const;
+
+  friend bool operator==(const Coverage&, const Coverage&) = default;
 };
 
 // How often a rule applied.
@@ -109,6 +117,8 @@ struct RuleUse {
   std::string rule;
   int64_t keys = 0;
   bool automatic = false;  // found by matching, not given by the request
+
+  friend bool operator==(const RuleUse&, const RuleUse&) = default;
 };
 
 // A rule that would match more, ready to be given.
@@ -116,6 +126,9 @@ struct RuleSuggestion {
   std::string rule;
   int64_t keys = 0;        // of the target, that it would supply
   int64_t parameters = 0;  // their elements
+
+  friend bool operator==(const RuleSuggestion&,
+                         const RuleSuggestion&) = default;
 };
 
 struct MatchReport {
@@ -137,6 +150,8 @@ struct MatchReport {
   // What a person should know and no field says: a subtree that was chosen, a
   // rule that matched nothing.
   std::vector<std::string> notes;
+
+  friend bool operator==(const MatchReport&, const MatchReport&) = default;
 };
 
 // "matched", "renamed", ...

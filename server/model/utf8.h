@@ -17,6 +17,10 @@ bool IsUtf8(absl::string_view text);
 // characters of UTF-8.
 absl::string_view Utf8Prefix(absl::string_view text, size_t limit);
 
+// How many bytes the character takes with which `text`, which is not empty,
+// begins; 0 where it begins with none.
+size_t Utf8CharacterSize(absl::string_view text);
+
 }  // namespace warmstart
 
 #endif  // WARMSTART_SERVER_MODEL_UTF8_H_
