@@ -157,10 +157,9 @@ class SpecInference {
               block[i] <= base[i] - op.starts[i];
     }
     if (!valid) {
-      return Refused(op_,
-                     absl::StrCat("a block of ", ShapeText(1), " at [",
-                                  absl::StrJoin(op.starts, ", "),
-                                  "] is not within ", ShapeText(0)));
+      return Refused(op_, absl::StrCat("a block of ", ShapeText(1), " at [",
+                                       absl::StrJoin(op.starts, ", "),
+                                       "] is not within ", ShapeText(0)));
     }
     return First().spec;
   }
@@ -194,9 +193,9 @@ class SpecInference {
     RETURN_IF_ERROR(CheckDim(op.dim));
     const std::vector<int64_t> sizes = Sizes();
     if (static_cast<int64_t>(op.factors.size()) != sizes[op.dim]) {
-      return Refused(op_, absl::StrCat(op.factors.size(), " factors for ",
-                                       "dimension ", op.dim, " of ",
-                                       ShapeText(0)));
+      return Refused(
+          op_, absl::StrCat(op.factors.size(), " factors for ", "dimension ",
+                            op.dim, " of ", ShapeText(0)));
     }
     return Computed(sizes);
   }
@@ -297,8 +296,8 @@ class SpecInference {
 
   absl::Status CheckCount(size_t count) const {
     if (operands_.size() == count) return absl::OkStatus();
-    return Refused(op_, absl::StrCat("takes ", count, " tensors, not ",
-                                     operands_.size()));
+    return Refused(
+        op_, absl::StrCat("takes ", count, " tensors, not ", operands_.size()));
   }
 
   absl::Status CheckDim(int dim) const {
@@ -313,9 +312,9 @@ class SpecInference {
     const int64_t size = Sizes()[dim];
     for (int64_t index : indices) {
       if (index < 0 || index >= size) {
-        return Refused(op_, absl::StrCat("there is no ", index,
-                                         " in dimension ", dim, " of ",
-                                         ShapeText(0)));
+        return Refused(
+            op_, absl::StrCat("there is no ", index, " in dimension ", dim,
+                              " of ", ShapeText(0)));
       }
     }
     return absl::OkStatus();
@@ -356,9 +355,8 @@ template <typename T>
 std::string List(const std::vector<T>& values) {
   constexpr size_t kShown = 8;
   const size_t shown = std::min(values.size(), kShown);
-  std::string text =
-      absl::StrCat("[", absl::StrJoin(values.begin(), values.begin() + shown,
-                                      ", "));
+  std::string text = absl::StrCat(
+      "[", absl::StrJoin(values.begin(), values.begin() + shown, ", "));
   if (shown < values.size()) {
     absl::StrAppend(&text, ", ... ", values.size(), " in all");
   }

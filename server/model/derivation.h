@@ -2,9 +2,10 @@
 // sources.
 //
 // A derivation is a tree of operations whose leaves are tensors of sources, or
-// the target's own fresh values. It is made from metadata alone: each node knows
-// its dtype and shape before a byte is read, and Derive() refuses what cannot be
-// computed. The planner builds derivations; server/torch computes them.
+// the target's own fresh values. It is made from metadata alone: each node
+// knows its dtype and shape before a byte is read, and Derive() refuses what
+// cannot be computed. The planner builds derivations; server/torch computes
+// them.
 
 #ifndef WARMSTART_SERVER_MODEL_DERIVATION_H_
 #define WARMSTART_SERVER_MODEL_DERIVATION_H_

@@ -18,12 +18,17 @@ struct ToString {
   std::string operator()(const AddPrefixRule& rule) const {
     return absl::StrCat("--add-prefix ", rule.prefix);
   }
+
+  std::string operator()(const TemplateRule& rule) const {
+    return absl::StrCat("--template ", rule.to, "=", rule.from);
+  }
+  std::string operator()(const ConvertRule&) const { return "--rule"; }
 };
 
 }  // namespace
 
 std::string KeyRuleToString(const KeyRule& rule) {
-  return std::visit(ToString{}, rule);
+  return std::visit(ToString{}, rule.kind);
 }
 
 }  // namespace warmstart

@@ -74,9 +74,9 @@ struct TemplateRule {
 
 // Joins all tensors along `dim`. With `groups`, each tensor's `dim` is taken as
 // so many groups of equal size, and the result's groups hold one of each: fused
-// attention weights whose heads are interleaved have groups = heads. `sizes`, if
-// given, are what the tensors must have along `dim`; an inverted rule splits by
-// them.
+// attention weights whose heads are interleaved have groups = heads. `sizes`,
+// if given, are what the tensors must have along `dim`; an inverted rule splits
+// by them.
 struct ConcatStep {
   int dim = 0;
   int64_t groups = 1;
@@ -170,9 +170,8 @@ struct ConvertRule {
   friend bool operator==(const ConvertRule&, const ConvertRule&) = default;
 };
 
-using KeyRuleKind =
-    std::variant<RenameRule, RegexRule, StripPrefixRule, AddPrefixRule,
-                 TemplateRule, ConvertRule>;
+using KeyRuleKind = std::variant<RenameRule, RegexRule, StripPrefixRule,
+                                 AddPrefixRule, TemplateRule, ConvertRule>;
 
 struct KeyRule {
   KeyRule() = default;

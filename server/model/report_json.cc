@@ -16,9 +16,9 @@ using json_codec::ShapeFromJson;
 using json_codec::SpecFromJson;
 
 constexpr TargetOutcome kTargetOutcomes[] = {
-    TargetOutcome::kMatched, TargetOutcome::kRenamed,
-    TargetOutcome::kAdapted, TargetOutcome::kAveraged,
-    TargetOutcome::kCast,    TargetOutcome::kKept,
+    TargetOutcome::kMatched,    TargetOutcome::kRenamed,
+    TargetOutcome::kAdapted,    TargetOutcome::kAveraged,
+    TargetOutcome::kCast,       TargetOutcome::kKept,
     TargetOutcome::kInitialized};
 constexpr SourceOutcome kSourceOutcomes[] = {
     SourceOutcome::kUsed, SourceOutcome::kUnexpected, SourceOutcome::kExcluded,
@@ -64,14 +64,6 @@ SourceTensorName SourceTensorNameFromJson(const Json& json) {
                           json.at(1).get<std::string>()};
 }
 
-// `key` and an array of `values`.
-template <typename T>
-void WriteList(JsonWriter& json, absl::string_view key,
-               const std::vector<T>& values) {
-  json.Key(key).Array(
-      values, [](JsonWriter& out, const T& value) { Write(out, value); });
-}
-
 template <typename T>
 std::vector<T> ListFromJson(const Json& json, T (*decode)(const Json&)) {
   std::vector<T> values;
@@ -100,7 +92,9 @@ void Write(JsonWriter& json, const TargetReport& entry) {
     }
   }
   if (!entry.more_sources.empty()) {
-    WriteList(json, "more_sources", entry.more_sources);
+    json.Key("more_sources")
+        .Array(entry.more_sources,
+               [](JsonWriter& out, const auto& name) { Write(out, name); });
   }
   if (!entry.rules.empty()) json.Key("rules").Strings(entry.rules);
   WriteText(json, "derivation", entry.derivation);
@@ -217,6 +211,14 @@ Coverage CoverageFromJson(const Json& json) {
   return Coverage{json.at(0).get<int64_t>(), json.at(1).get<int64_t>(),
                   json.at(2).get<int64_t>(), json.at(3).get<int64_t>(),
                   json.at(4).get<int64_t>(), json.at(5).get<int64_t>()};
+}
+
+// `key` and an array of `values`.
+template <typename T>
+void WriteList(JsonWriter& json, absl::string_view key,
+               const std::vector<T>& values) {
+  json.Key(key).Array(
+      values, [](JsonWriter& out, const T& value) { Write(out, value); });
 }
 
 MatchReport Decode(const Json& json) {

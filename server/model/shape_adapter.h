@@ -57,7 +57,8 @@ struct InflateAdapter {
   enum class Mode { kAverage, kCenter };
 
   Mode mode = Mode::kAverage;
-  friend bool operator==(const InflateAdapter&, const InflateAdapter&) = default;
+  friend bool operator==(const InflateAdapter&,
+                         const InflateAdapter&) = default;
 };
 
 // timm's resample_abs_pos_embed: [1, prefix + h * w, dim] to another grid, and
@@ -105,10 +106,10 @@ struct SliceAndPadAdapter {
 };
 
 using ShapeAdapterKind =
-    std::variant<AutoAdapter, RowsAdapter, InputChannelsAdapter,
-                 InflateAdapter, PositionEmbeddingAdapter,
-                 PositionEmbedding1dAdapter, RelativePositionBiasAdapter,
-                 PatchEmbeddingAdapter, SliceAndPadAdapter>;
+    std::variant<AutoAdapter, RowsAdapter, InputChannelsAdapter, InflateAdapter,
+                 PositionEmbeddingAdapter, PositionEmbedding1dAdapter,
+                 RelativePositionBiasAdapter, PatchEmbeddingAdapter,
+                 SliceAndPadAdapter>;
 
 struct ShapeAdapter {
   std::string keys;  // glob on target keys

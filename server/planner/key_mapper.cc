@@ -80,6 +80,8 @@ struct Compile {
     absl::Status status = CheckText(index, "add_prefix", rule.prefix, false);
     return status.ok() ? Result(nullptr) : status;
   }
+  Result operator()(const TemplateRule&) const { return nullptr; }
+  Result operator()(const ConvertRule&) const { return nullptr; }
 };
 
 // Applies a rule to `key`; true when it applied.
@@ -104,6 +106,8 @@ struct Apply {
     key->insert(0, rule.prefix);
     return true;
   }
+  bool operator()(const TemplateRule&) const { return false; }
+  bool operator()(const ConvertRule&) const { return false; }
 };
 
 absl::Status CheckMapped(absl::string_view original, absl::string_view key,
@@ -135,7 +139,7 @@ absl::StatusOr<KeyMapper> KeyMapper::Create(absl::Span<const KeyRule> rules) {
   KeyMapper mapper;
   mapper.rules_ = rules;
   for (size_t i = 0; i < rules.size(); ++i) {
-    auto regex = std::visit(Compile{i}, rules[i]);
+    auto regex = std::visit(Compile{i}, rules[i].kind);
     if (!regex.ok()) return std::move(regex).status();
     mapper.regexes_.push_back(*std::move(regex));
   }
@@ -145,7 +149,8 @@ absl::StatusOr<KeyMapper> KeyMapper::Create(absl::Span<const KeyRule> rules) {
 absl::StatusOr<MappedKey> KeyMapper::Map(absl::string_view key) const {
   MappedKey mapped{std::string(key), {}};
   for (size_t i = 0; i < rules_.size(); ++i) {
-    if (!std::visit(Apply{regexes_[i].get(), &mapped.key}, rules_[i])) continue;
+    if (!std::visit(Apply{regexes_[i].get(), &mapped.key}, rules_[i].kind))
+      continue;
     mapped.rules.push_back(static_cast<int>(i));
     absl::Status status = CheckMapped(key, mapped.key, rules_[i]);
     if (!status.ok()) return status;

@@ -28,6 +28,10 @@ bool IsOldScalar(const Shape& source, const Shape& target) {
   return target.rank() == 0 && source.rank() == 1 && source.sizes()[0] == 1;
 }
 
+int64_t EntryIndex(const NamedTensor& tensor) {
+  return AsSourceTensor(*tensor.value)->entry;
+}
+
 // Makes one plan. The steps, in order: select the sources' keys, assign them to
 // the target's, account for what is left, judge by the policies.
 class Planner {
@@ -41,7 +45,7 @@ class Planner {
   // A source key that ends on a certain target key.
   struct Candidate {
     int32_t source;
-    const SourceKey* key;
+    const NamedTensor* key;
   };
 
   absl::Status SelectKeys(const TargetIndex& index);
@@ -61,7 +65,7 @@ class Planner {
 
   const ManifestEntry& EntryOf(const Candidate& candidate) const {
     return request_.sources[candidate.source]
-        .manifest->entries[candidate.key->entry];
+        .manifest->entries[AsSourceTensor(*candidate.key->value)->entry];
   }
 
   const PlanRequest& request_;
@@ -88,9 +92,10 @@ absl::Status Planner::SelectKeys(const TargetIndex& index) {
   ASSIGN_OR_RETURN(KeyMapper mapper, KeyMapper::Create(request_.rules));
   const KeySelection selection{std::move(include), std::move(exclude),
                                std::move(mapper)};
-  for (const PlanSource& source : request_.sources) {
+  for (size_t s = 0; s < request_.sources.size(); ++s) {
     ASSIGN_OR_RETURN(SourceKeys keys,
-                     SelectSourceKeys(source, selection, index));
+                     SelectSourceKeys(static_cast<int32_t>(s),
+                                      request_.sources[s], selection, index));
     plan_.report.subtrees.push_back(keys.subtree);
     plan_.report.notes.insert(plan_.report.notes.end(), keys.notes.begin(),
                               keys.notes.end());
@@ -104,12 +109,13 @@ void Planner::CollectCandidates(const TargetIndex& index) {
   candidates_.resize(target_.entries.size());
   outcomes_.resize(sources_.size());
   for (size_t s = 0; s < sources_.size(); ++s) {
-    for (const SourceKey& key : sources_[s].keys) {
+    for (const NamedTensor& key : sources_[s].keys) {
       const auto found = index.find(key.key);
       if (found == index.end()) continue;
       std::optional<Candidate>& candidate = candidates_[found->second];
-      outcomes_[s][key.entry] = candidate.has_value() ? SourceOutcome::kShadowed
-                                                      : SourceOutcome::kUsed;
+      outcomes_[s][EntryIndex(key)] = candidate.has_value()
+                                          ? SourceOutcome::kShadowed
+                                          : SourceOutcome::kUsed;
       if (!candidate.has_value()) {
         candidate = Candidate{static_cast<int32_t>(s), &key};
       }
@@ -155,8 +161,7 @@ void Planner::LoadEntry(size_t i, const Candidate& candidate) {
   const TensorSpec& source = EntryOf(candidate).spec;
   TargetReport& report = plan_.report.entries[i];
   Assignment& assignment = plan_.assignments[i];
-  assignment.source = candidate.source;
-  assignment.source_entry = candidate.key->entry;
+  assignment.value = candidate.key->value;
   report.outcome =
       report.rules.empty() ? TargetOutcome::kMatched : TargetOutcome::kRenamed;
   if (source.dtype() != entry.spec.dtype()) {
@@ -193,7 +198,7 @@ void Planner::SkipEntry(size_t i, const Candidate& candidate) {
   const ArchitectureEntry& entry = target_.entries[i];
   const ManifestEntry& source = EntryOf(candidate);
   InitializeEntry(i);
-  outcomes_[candidate.source][candidate.key->entry] =
+  outcomes_[candidate.source][EntryIndex(*candidate.key)] =
       SourceOutcome::kMismatched;
   plan_.report.mismatched_keys.push_back(
       {entry.key, source.key, source.spec.shape(), entry.spec.shape()});
@@ -252,11 +257,11 @@ void Planner::ReportSources(const TargetIndex& index) {
     std::vector<SourceOutcome> outcomes(manifest.entries.size(),
                                         SourceOutcome::kExcluded);
     std::vector<std::string> unexpected;
-    for (const SourceKey& key : sources_[s].keys) {
-      const auto found = outcomes_[s].find(key.entry);
-      outcomes[key.entry] = found != outcomes_[s].end()
-                                ? found->second
-                                : SourceOutcome::kUnexpected;
+    for (const NamedTensor& key : sources_[s].keys) {
+      const auto found = outcomes_[s].find(EntryIndex(key));
+      outcomes[EntryIndex(key)] = found != outcomes_[s].end()
+                                      ? found->second
+                                      : SourceOutcome::kUnexpected;
       if (!index.contains(key.key)) unexpected.push_back(key.key);
     }
     for (std::string& key : tree.InTorchOrder(unexpected)) {
@@ -273,7 +278,7 @@ void Planner::ReportSources(const TargetIndex& index) {
 void Planner::ReportRules() {
   std::vector<int64_t> uses(request_.rules.size());
   for (const SourceKeys& source : sources_) {
-    for (const SourceKey& key : source.keys) {
+    for (const NamedTensor& key : source.keys) {
       for (int rule : key.rules) ++uses[rule];
     }
   }
@@ -291,7 +296,7 @@ void Planner::CountCoverage() {
   Coverage& coverage = plan_.report.coverage;
   for (size_t i = 0; i < target_.entries.size(); ++i) {
     const TensorSpec& spec = target_.entries[i].spec;
-    const bool loaded = plan_.assignments[i].source >= 0;
+    const bool loaded = plan_.assignments[i].value != nullptr;
     coverage.keys_total += 1;
     coverage.parameters_total += spec.num_elements();
     coverage.bytes_total += spec.num_bytes();

@@ -48,25 +48,26 @@ int UsualRank(absl::string_view path) {
              : static_cast<int>(found - std::begin(kUsualSubtrees));
 }
 
-absl::StatusOr<std::vector<SourceKey>> KeysBelow(
-    absl::string_view subtree, const Manifest& manifest,
-    const KeySelection& selection) {
-  std::vector<SourceKey> keys;
+absl::StatusOr<TensorMap> KeysBelow(int32_t index, absl::string_view subtree,
+                                    const Manifest& manifest,
+                                    const KeySelection& selection) {
+  TensorMap keys;
   for (size_t i = 0; i < manifest.entries.size(); ++i) {
     absl::string_view key = manifest.entries[i].key;
     if (!ConsumeSubtree(subtree, &key)) continue;
     if (!selection.include.empty() && !selection.include.Matches(key)) continue;
     if (selection.exclude.Matches(key)) continue;
     ASSIGN_OR_RETURN(MappedKey mapped, selection.mapper.Map(key));
-    keys.push_back({static_cast<int64_t>(i), std::move(mapped.key),
-                    std::move(mapped.rules)});
+    keys.push_back(
+        {std::move(mapped.key),
+         SourceTensor(index, static_cast<int64_t>(i), manifest.entries[i].spec),
+         std::move(mapped.rules)});
   }
   return keys;
 }
 
-int64_t CountMatches(const std::vector<SourceKey>& keys,
-                     const TargetIndex& target) {
-  return std::count_if(keys.begin(), keys.end(), [&](const SourceKey& key) {
+int64_t CountMatches(const TensorMap& keys, const TargetIndex& target) {
+  return std::count_if(keys.begin(), keys.end(), [&](const NamedTensor& key) {
     return target.contains(key.key);
   });
 }
@@ -101,7 +102,7 @@ absl::Status NoSuchSubtree(const PlanSource& source) {
 
 // Replaces `selected`, the root's keys of which none match, by those of the
 // best of the usual subtrees.
-absl::Status SearchSubtrees(const PlanSource& source,
+absl::Status SearchSubtrees(int32_t index, const PlanSource& source,
                             const KeySelection& selection,
                             const TargetIndex& target, SourceKeys* selected) {
   const std::vector<std::string>& subtrees = source.manifest->subtrees;
@@ -109,8 +110,8 @@ absl::Status SearchSubtrees(const PlanSource& source,
   int best_rank = -1;
   std::vector<std::string> unusual;
   for (size_t i = 0; i < std::min(subtrees.size(), kMaxCandidates); ++i) {
-    ASSIGN_OR_RETURN(std::vector<SourceKey> keys,
-                     KeysBelow(subtrees[i], *source.manifest, selection));
+    ASSIGN_OR_RETURN(TensorMap keys, KeysBelow(index, subtrees[i],
+                                               *source.manifest, selection));
     const int64_t matches = CountMatches(keys, target);
     if (matches == 0) continue;
     const int rank = UsualRank(subtrees[i]);
@@ -138,14 +139,15 @@ absl::Status SearchSubtrees(const PlanSource& source,
   return absl::OkStatus();
 }
 
-absl::Status CheckCollisions(const PlanSource& source,
-                             const std::vector<SourceKey>& keys) {
+absl::Status CheckCollisions(const PlanSource& source, const TensorMap& keys) {
   absl::flat_hash_map<absl::string_view, int64_t> entry_of;
-  for (const SourceKey& key : keys) {
-    const auto [other, is_new] = entry_of.try_emplace(key.key, key.entry);
+  for (const NamedTensor& key : keys) {
+    const auto [other, is_new] =
+        entry_of.try_emplace(key.key, AsSourceTensor(*key.value)->entry);
     if (is_new) continue;
     const std::string& first = source.manifest->entries[other->second].key;
-    const std::string& second = source.manifest->entries[key.entry].key;
+    const std::string& second =
+        source.manifest->entries[AsSourceTensor(*key.value)->entry].key;
     return WithErrorInfo(
         absl::InvalidArgumentError(
             absl::StrCat(source.name, ": the keys '", first, "' and '", second,
@@ -169,7 +171,8 @@ bool ConsumeSubtree(absl::string_view subtree, absl::string_view* key) {
   return true;
 }
 
-absl::StatusOr<SourceKeys> SelectSourceKeys(const PlanSource& source,
+absl::StatusOr<SourceKeys> SelectSourceKeys(int32_t index,
+                                            const PlanSource& source,
                                             const KeySelection& selection,
                                             const TargetIndex& target) {
   if (!source.subtree.empty() &&
@@ -178,10 +181,11 @@ absl::StatusOr<SourceKeys> SelectSourceKeys(const PlanSource& source,
   }
   SourceKeys selected;
   selected.subtree = source.subtree;
-  ASSIGN_OR_RETURN(selected.keys,
-                   KeysBelow(source.subtree, *source.manifest, selection));
+  ASSIGN_OR_RETURN(selected.keys, KeysBelow(index, source.subtree,
+                                            *source.manifest, selection));
   if (source.subtree.empty() && CountMatches(selected.keys, target) == 0) {
-    RETURN_IF_ERROR(SearchSubtrees(source, selection, target, &selected));
+    RETURN_IF_ERROR(
+        SearchSubtrees(index, source, selection, target, &selected));
   }
   RETURN_IF_ERROR(CheckCollisions(source, selected.keys));
   return selected;

@@ -13,6 +13,7 @@
 #include "server/planner/glob.h"
 #include "server/planner/key_mapper.h"
 #include "server/planner/plan.h"
+#include "server/planner/tensor_map.h"
 
 namespace warmstart::planner {
 
@@ -26,15 +27,9 @@ struct KeySelection {
   KeyMapper mapper;
 };
 
-struct SourceKey {
-  int64_t entry = 0;       // index into the manifest
-  std::string key;         // after subtree and rules
-  std::vector<int> rules;  // those that changed it
-};
-
 struct SourceKeys {
-  std::string subtree;          // the one taken; "" for the root
-  std::vector<SourceKey> keys;  // in the manifest's order; the rest is excluded
+  std::string subtree;  // the one taken; "" for the root
+  TensorMap keys;       // in the manifest's order; the rest is excluded
   std::vector<std::string> notes;
 };
 
@@ -48,7 +43,8 @@ bool ConsumeSubtree(absl::string_view subtree, absl::string_view* key);
 // where there is none, a note lists subtrees that would match.
 //   NOT_FOUND         the source has no such subtree
 //   INVALID_ARGUMENT  two keys end on one; the error names both
-absl::StatusOr<SourceKeys> SelectSourceKeys(const PlanSource& source,
+absl::StatusOr<SourceKeys> SelectSourceKeys(int32_t index,
+                                            const PlanSource& source,
                                             const KeySelection& selection,
                                             const TargetIndex& target);
 

@@ -56,6 +56,8 @@ struct AddRule {
   void operator()(const AddPrefixRule& rule) const {
     fingerprint.Add(rule.prefix);
   }
+  void operator()(const TemplateRule&) const {}
+  void operator()(const ConvertRule&) const {}
 };
 
 Digest FingerprintOf(const WarmStartRequest& request) {
@@ -67,8 +69,8 @@ Digest FingerprintOf(const WarmStartRequest& request) {
   }
   fingerprint.Add(absl::StrCat(request.rules.size()));
   for (const KeyRule& rule : request.rules) {
-    fingerprint.Add(absl::StrCat(rule.index()));
-    std::visit(AddRule{fingerprint}, rule);
+    fingerprint.Add(absl::StrCat(rule.kind.index()));
+    std::visit(AddRule{fingerprint}, rule.kind);
   }
   for (const auto* globs : {&request.include, &request.exclude}) {
     fingerprint.Add(absl::StrCat(globs->size()));
@@ -134,13 +136,14 @@ std::vector<std::optional<LoadedTensor>> LoadedTensors(
   std::vector<std::optional<LoadedTensor>> loaded;
   loaded.reserve(plan.assignments.size());
   for (const planner::Assignment& assignment : plan.assignments) {
-    if (assignment.source < 0) {
+    if (assignment.value == nullptr) {
       loaded.emplace_back();
       continue;
     }
-    loaded.push_back(LoadedTensor{
-        sources[assignment.source].manifest.entries[assignment.source_entry],
-        assignment.dtype});
+    const SourceOp& source = *AsSourceTensor(*assignment.value);
+    loaded.push_back(
+        LoadedTensor{sources[source.source].manifest.entries[source.entry],
+                     assignment.dtype});
   }
   return loaded;
 }

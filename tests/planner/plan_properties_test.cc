@@ -106,7 +106,7 @@ TEST_P(PlanPropertiesTest, EveryKeyHasOneOutcomeAndNoneIsUsedTwice) {
     std::set<std::pair<int, int64_t>> used;
     int64_t initialized = 0;
     for (size_t i = 0; i < plan->assignments.size(); ++i) {
-      const Assignment& assignment = plan->assignments[i];
+      const SourceOp assignment = LoadedFrom(plan->assignments[i]);
       EXPECT_EQ(report.entries[i].key, target.entries[i].key);
       if (assignment.source < 0) {
         ++initialized;
@@ -114,11 +114,9 @@ TEST_P(PlanPropertiesTest, EveryKeyHasOneOutcomeAndNoneIsUsedTwice) {
         continue;
       }
       EXPECT_NE(report.entries[i].outcome, TargetOutcome::kInitialized);
-      EXPECT_TRUE(
-          used.insert({assignment.source, assignment.source_entry}).second);
-      EXPECT_EQ(
-          report.entries[i].source_key,
-          manifests[assignment.source].entries[assignment.source_entry].key);
+      EXPECT_TRUE(used.insert({assignment.source, assignment.entry}).second);
+      EXPECT_EQ(report.entries[i].source_key,
+                manifests[assignment.source].entries[assignment.entry].key);
     }
     EXPECT_EQ(report.coverage.keys_loaded,
               static_cast<int64_t>(target.entries.size()) - initialized);

@@ -54,9 +54,9 @@ TEST_F(PlanTest, EqualKeysAreMatched) {
   const Plan plan = MakePlanOrDie();
   EXPECT_THAT(plan.verdict, IsOk());
   EXPECT_EQ(plan.report.summary, "<All keys matched successfully>");
-  EXPECT_EQ(plan.assignments[0].source_entry, 1);
-  EXPECT_EQ(plan.assignments[1].source_entry, 2);
-  EXPECT_EQ(plan.assignments[2].source_entry, 0);
+  EXPECT_EQ(LoadedFrom(plan.assignments[0]).entry, 1);
+  EXPECT_EQ(LoadedFrom(plan.assignments[1]).entry, 2);
+  EXPECT_EQ(LoadedFrom(plan.assignments[2]).entry, 0);
   for (const TargetReport& entry : plan.report.entries) {
     EXPECT_EQ(entry.outcome, TargetOutcome::kMatched);
     EXPECT_EQ(entry.key, entry.source_key);
@@ -74,7 +74,7 @@ TEST_F(PlanTest, MissingAndUnexpectedKeysAreReportedAsPyTorchReportsThem) {
   EXPECT_EQ(plan.report.summary,
             "_IncompatibleKeys(missing_keys=['fc1.bias', 'fc2.bias'], "
             "unexpected_keys=['extra', 'fc9.bias'])");
-  EXPECT_EQ(plan.assignments[1].source, -1);
+  EXPECT_EQ(LoadedFrom(plan.assignments[1]).source, -1);
   EXPECT_EQ(plan.report.entries[1].outcome, TargetOutcome::kInitialized);
   EXPECT_EQ(plan.report.entries[1].initializer, "zeros");
   EXPECT_EQ(plan.report.source_entries[0].outcome, SourceOutcome::kUnexpected);
@@ -125,7 +125,7 @@ TEST_F(PlanTest, ASkippedShapeMismatchIsInitializedAndMissing) {
   request_.on_shape_mismatch = ShapePolicy::kSkip;
   const Plan plan = MakePlanOrDie();
   EXPECT_THAT(plan.verdict, IsOk());
-  EXPECT_EQ(plan.assignments[0].source, -1);
+  EXPECT_EQ(LoadedFrom(plan.assignments[0]).source, -1);
   EXPECT_THAT(plan.report.missing_keys, ElementsAre("fc1.weight"));
   EXPECT_EQ(plan.report.mismatched_keys.size(), 1u);
   EXPECT_EQ(plan.report.entries[0].source_key, "fc1.weight");
@@ -137,7 +137,7 @@ TEST_F(PlanTest, OneElementLoadsIntoAScalar) {
   request_.on_shape_mismatch = ShapePolicy::kSkip;
   const Plan plan = MakePlanOrDie();
   EXPECT_EQ(plan.report.entries[0].outcome, TargetOutcome::kAdapted);
-  EXPECT_EQ(plan.assignments[0].source_entry, 0);
+  EXPECT_EQ(LoadedFrom(plan.assignments[0]).entry, 0);
   EXPECT_EQ(plan.report.mismatched_keys.size(), 2u);
 }
 
@@ -199,8 +199,8 @@ TEST_F(PlanTest, TheFirstOfSeveralSourcesWins) {
   AddSource({{"fc1.bias", {4}}});
   AddSource({{"fc1.bias", {4}}, {"fc2.bias", {2}}, {"extra", {1}}});
   const Plan plan = MakePlanOrDie();
-  EXPECT_EQ(plan.assignments[1].source, 0);
-  EXPECT_EQ(plan.assignments[2].source, 1);
+  EXPECT_EQ(LoadedFrom(plan.assignments[1]).source, 0);
+  EXPECT_EQ(LoadedFrom(plan.assignments[2]).source, 1);
   EXPECT_EQ(plan.report.source_entries[1].outcome, SourceOutcome::kShadowed);
   EXPECT_THAT(plan.report.missing_keys, ElementsAre("fc1.weight"));
   EXPECT_THAT(plan.report.unexpected_keys, ElementsAre("extra"));
@@ -250,7 +250,7 @@ TEST_F(BatchCounterTest, IsNotMissedInAPlainDict) {
   const Plan plan = MakePlanOrDie();
   EXPECT_THAT(plan.verdict, IsOk());
   EXPECT_EQ(plan.report.summary, "<All keys matched successfully>");
-  EXPECT_EQ(plan.assignments[1].source, -1);
+  EXPECT_EQ(LoadedFrom(plan.assignments[1]).source, -1);
   EXPECT_THAT(plan.report.notes, ElementsAre(HasSubstr("num_batches_tracked")));
 }
 
