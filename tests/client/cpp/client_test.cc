@@ -122,6 +122,8 @@ TEST_F(ClientTest, ReadsAndWholeSettingsAreRetried) {
   EXPECT_OK(client_->ListCheckpoints({}));
   lost_once(EXPECT_CALL(*checkpoints_, GetManifest));
   EXPECT_OK(client_->GetManifest({}));
+  lost_once(EXPECT_CALL(*checkpoints_, DiffCheckpoints));
+  EXPECT_OK(client_->DiffCheckpoints({}));
   lost_once(EXPECT_CALL(*checkpoints_, UpdateCheckpoint));
   EXPECT_OK(client_->SetLabels("checkpoints/c1", {}));
   lost_once(EXPECT_CALL(*checkpoints_, SetAlias));
