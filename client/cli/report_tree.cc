@@ -65,6 +65,7 @@ void JoinChains(Node& node) {
     if (child->entry != nullptr || child->children.size() != 1) continue;
     std::unique_ptr<Node> only = std::move(child->children.front());
     only->name = absl::StrCat(child->name, ".", only->name);
+    only->copies *= child->copies;
     child = std::move(only);
   }
 }
@@ -118,7 +119,9 @@ class TreeText {
       : style_(style),
         table_({{"KEY"}, {"OUTCOME"}, {"SHAPE"}, {"FROM"}, {"HOW"}}) {}
 
-  void Add(const Node& node, int depth) {
+  // `folded`: within a module that stands for several.
+  void Add(const Node& node, int depth, bool folded) {
+    folded = folded || node.copies > 1;
     const std::string name =
         absl::StrCat(std::string(2 * depth, ' '), node.name);
     if (node.entry == nullptr) {
@@ -128,10 +131,10 @@ class TreeText {
                      {""},
                      {""}});
     } else {
-      AddEntry(name, *node.entry, node.copies > 1);
+      AddEntry(name, *node.entry, folded);
     }
     for (const std::unique_ptr<Node>& child : node.children) {
-      Add(*child, depth + 1);
+      Add(*child, depth + 1, folded);
     }
   }
 
@@ -164,12 +167,12 @@ std::string RenderReportTree(const v1::MatchReport& report,
                              const TableStyle& style) {
   Node root;
   for (const v1::TargetEntry& entry : report.entries()) Insert(root, entry);
-  JoinChains(root);
   Sign(root);
   Fold(root);
+  JoinChains(root);
   TreeText text(style);
   for (const std::unique_ptr<Node>& child : root.children) {
-    text.Add(*child, 0);
+    text.Add(*child, 0, /*folded=*/false);
   }
   return text.Render();
 }

@@ -13,6 +13,7 @@ are its manual. PyTorch is needed only where a state_dict comes in or goes out.
 """
 
 from warmstart.client import Client
+from warmstart.conversions import rules_from_transformers
 from warmstart.errors import WarmstartError
 from warmstart.schema import architecture_of
 from warmstart.v1.matching_pb2 import ConvertStep, KeyRule, LoraAdapter, Widening
@@ -27,4 +28,5 @@ __all__ = [
     "WarmstartError",
     "Widening",
     "architecture_of",
+    "rules_from_transformers",
 ]

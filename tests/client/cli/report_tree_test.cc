@@ -37,13 +37,12 @@ TEST(ReportTreeTest, LayersThatFaredAlikeAreOne) {
   Add(report, "head.weight", v1::TARGET_OUTCOME_INITIALIZED);
   EXPECT_EQ(
       RenderReportTree(report, {}),
-      R"(KEY                    OUTCOME      SHAPE  FROM                         HOW
-wte.weight             matched      [4]
-h
-  {0...11}             12 layers
-    ln.weight          matched      [4]
-    attn.c_attn.weight renamed      [4]    transformer.h.#.attn.weight
-head.weight            initialized  [4]                                 zeros
+      R"(KEY                   OUTCOME      SHAPE  FROM                         HOW
+wte.weight            matched      [4]
+h.{0...11}            12 layers
+  ln.weight           matched      [4]
+  attn.c_attn.weight  renamed      [4]    transformer.h.#.attn.weight
+head.weight           initialized  [4]                                 zeros
 )");
 }
 

@@ -136,7 +136,7 @@ TEST_F(ClientTest, ReadsAndWholeSettingsAreRetried) {
   EXPECT_OK(client_->GetArchitecture({}));
   lost_once(EXPECT_CALL(*architectures_, ListArchitectures));
   EXPECT_OK(client_->ListArchitectures({}));
-  EXPECT_EQ(pauses_, 9);
+  EXPECT_EQ(pauses_, 10);
 }
 
 TEST_F(ClientTest, DeletionsAreNotRetried) {
