@@ -542,6 +542,23 @@ const SourceOp* AsSourceTensor(const Derivation& value) {
   return std::get_if<SourceOp>(&value.op);
 }
 
+const Derivation& WithoutReshapes(const Derivation& value) {
+  const Derivation* inner = &value;
+  while (std::holds_alternative<ReshapeOp>(inner->op)) {
+    inner = inner->operands[0].get();
+  }
+  return *inner;
+}
+
+bool UsesFreshValues(const Derivation& value) {
+  bool fresh = false;
+  absl::flat_hash_set<const Derivation*> seen;
+  Walk(value, &seen, [&](const Derivation& node) {
+    fresh = fresh || std::holds_alternative<FreshOp>(node.op);
+  });
+  return fresh;
+}
+
 bool IsArithmetic(const Derivation& value) {
   bool arithmetic = false;
   absl::flat_hash_set<const Derivation*> seen;

@@ -152,8 +152,15 @@ absl::StatusOr<DerivationPtr> Derive(TensorOp op,
 // The source tensor that `value` is, unchanged; null where it is computed.
 const SourceOp* AsSourceTensor(const Derivation& value);
 
+// `value` without the reshapes on top of it, which change no byte: what is left
+// may be a source tensor.
+const Derivation& WithoutReshapes(const Derivation& value);
+
 // Whether a result depends on arithmetic: then bits may differ between devices.
 bool IsArithmetic(const Derivation& value);
+
+// Whether a part of `value` is fresh.
+bool UsesFreshValues(const Derivation& value);
 
 // Every source tensor that `value` is computed from, each once, in the order of
 // the leaves.

@@ -1,10 +1,12 @@
 #include "server/service/fresh_tensors.h"
 
+#include <cmath>
 #include <cstdint>
 #include <limits>
 #include <memory>
 #include <optional>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/strings/str_cat.h"
@@ -18,28 +20,46 @@
 namespace warmstart::service {
 namespace {
 
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
-using ::testing::SizeIs;
 using ::warmstart::testing::StatusIs;
 
-using Sources = std::vector<std::optional<LoadedTensor>>;
+using planner::Assignment;
 
 const backend::Device kCpu;
 
 // Loads and commits; the checkpoint's handle.
-absl::StatusOr<std::string> Load(World& world,
-                                 const backend::ModelArchitecture& model,
-                                 uint64_t seed, const Sources& sources) {
+absl::StatusOr<std::string> Load(
+    World& world, const backend::ModelArchitecture& model, uint64_t seed,
+    const std::vector<Assignment>& assignments,
+    const std::vector<const Manifest*>& sources = {},
+    std::vector<backend::LoadCounts>* counts = nullptr,
+    bool count_unchanged = false) {
+  ModelLoad load;
+  load.model = &model;
+  load.device = kCpu;
+  load.seed = seed;
+  load.assignments = assignments;
+  load.sources = sources;
+  load.count_unchanged = count_unchanged;
   const std::unique_ptr<store::Draft> draft = world.store().NewDraft();
+  absl::StatusOr<LoadedModel> loaded = LoadModel(load, world.store(), *draft);
+  if (!loaded.ok()) return loaded.status();
+  if (counts != nullptr) *counts = loaded->counts;
   store::NewCheckpoint checkpoint;
-  absl::StatusOr<Manifest> manifest =
-      LoadModel(model, kCpu, seed, sources, world.store(), *draft);
-  if (!manifest.ok()) return manifest.status();
-  checkpoint.manifest = *std::move(manifest);
+  checkpoint.manifest = std::move(loaded->manifest);
   absl::StatusOr<store::Checkpoint> stored = draft->Commit(checkpoint);
   if (!stored.ok()) return stored.status();
   return stored->name.ToString();
+}
+
+// Tensor `entry` of source 0, in its dtype or another.
+Assignment From(const Manifest& source, int64_t entry,
+                std::optional<DType> dtype = std::nullopt) {
+  const TensorSpec& spec = source.entries[entry].spec;
+  return {SourceTensor(0, entry, spec), dtype.value_or(spec.dtype()),
+          std::nullopt};
 }
 
 std::vector<Digest> DigestsOf(const Manifest& manifest) {
@@ -53,7 +73,7 @@ std::vector<Digest> DigestsOf(const Manifest& manifest) {
 TEST(LoadModelTest, FreshValuesAreThoseOfTheSeed) {
   World world;
   const auto model = backend::MakeNetA();
-  const Sources none(model->schema().entries.size());
+  const std::vector<Assignment> none = FreshAssignments(model->schema());
   ASSERT_OK_AND_ASSIGN(const std::string a, Load(world, *model, 7, none));
   ASSERT_OK_AND_ASSIGN(const std::string b, Load(world, *model, 7, none));
   ASSERT_OK_AND_ASSIGN(const std::string c, Load(world, *model, 8, none));
@@ -66,7 +86,8 @@ TEST(LoadModelTest, FreshValuesAreThoseOfTheSeed) {
   std::string expected(spec.num_bytes(), '\0');
   backend::LoadEntry entry;
   entry.output = absl::MakeSpan(expected);
-  ASSERT_OK(model->PartialLoad(kCpu, 7, {entry}));
+  ASSERT_OK(model->PartialLoad(
+      kCpu, 7, {entry}, [](const SourceOp&) { return backend::HostTensor(); }));
   EXPECT_EQ(world.Values(a).at("conv1.weight"), expected);
   EXPECT_EQ(manifest.entries[0].digest, Digest::Of(expected));
   EXPECT_EQ(manifest.entries[0].spec, spec);
@@ -80,12 +101,12 @@ TEST(LoadModelTest, WhatIsLoadedIsReferredToAndNotCopied) {
   const std::vector<std::string> packs = world.Packs();
   const auto model = backend::MakeNetB();
   const Manifest manifest = world.ManifestOf(source);
-  Sources sources;
-  for (const ManifestEntry& entry : manifest.entries) {
-    sources.push_back(LoadedTensor{entry, entry.spec.dtype()});
+  std::vector<Assignment> assignments;
+  for (size_t i = 0; i < manifest.entries.size(); ++i) {
+    assignments.push_back(From(manifest, static_cast<int64_t>(i)));
   }
   ASSERT_OK_AND_ASSIGN(const std::string handle,
-                       Load(world, *model, 1, sources));
+                       Load(world, *model, 1, assignments, {&manifest}));
   EXPECT_EQ(world.Values(handle), world.Values(source));
   EXPECT_EQ(world.Packs(), packs);
 }
@@ -96,36 +117,114 @@ TEST(LoadModelTest, WhatChangesItsTypeIsComputedAndStored) {
       {{"w", DType::kFloat64, {3}, BytesOf<double>({0.5, -2, 1e300})}}));
   const auto model = backend::MakeSchemaArchitecture(
       MakeSchema("mine", {{"x", {3}}, {"fresh", {2}}}));
-  const ManifestEntry entry = world.ManifestOf(source).entries[0];
+  const Manifest manifest = world.ManifestOf(source);
+  const Assignment fresh{nullptr, DType::kFloat32, std::nullopt};
+  std::vector<backend::LoadCounts> counts;
   ASSERT_OK_AND_ASSIGN(
       const std::string cast,
-      Load(world, *model, 1,
-           {LoadedTensor{entry, DType::kFloat32}, std::nullopt}));
+      Load(world, *model, 1, {From(manifest, 0, DType::kFloat32), fresh},
+           {&manifest}, &counts));
   EXPECT_EQ(world.Values(cast).at("x"),
             BytesOf<float>({0.5, -2, std::numeric_limits<float>::infinity()}));
   EXPECT_EQ(world.Values(cast).at("fresh"), BytesOf<float>({0, 0}));
+  EXPECT_THAT(counts,
+              ElementsAre(backend::LoadCounts{1, 1, 0}, backend::LoadCounts{}));
 
   // Kept, it is only referred to.
   ASSERT_OK_AND_ASSIGN(
       const std::string kept,
-      Load(world, *model, 1,
-           {LoadedTensor{entry, DType::kFloat64}, std::nullopt}));
-  EXPECT_EQ(world.ManifestOf(kept).entries[0].digest, entry.digest);
-  EXPECT_EQ(world.ManifestOf(kept).entries[0].spec, entry.spec);
+      Load(world, *model, 1, {From(manifest, 0), fresh}, {&manifest}));
+  EXPECT_EQ(world.ManifestOf(kept).entries[0].digest,
+            manifest.entries[0].digest);
+  EXPECT_EQ(world.ManifestOf(kept).entries[0].spec, manifest.entries[0].spec);
+}
+
+TEST(LoadModelTest, ComputedValuesComeFromSeveralSources) {
+  World world;
+  const Manifest a = world.ManifestOf(world.MustSave(MakeSafetensors(
+      {{"w", DType::kFloat32, {2, 2}, BytesOf<float>({1, 2, 3, 4})}})));
+  const Manifest b = world.ManifestOf(world.MustSave(MakeSafetensors(
+      {{"v", DType::kFloat16, {2, 2}, std::string(8, '\0')},
+       {"w", DType::kFloat32, {2, 2}, BytesOf<float>({5, 6, 7, 8})}})));
+  const auto model = backend::MakeSchemaArchitecture(
+      MakeSchema("mine", {{"mean", {2, 2}}, {"flat", {4}}, {"rows", {3, 2}}}));
+  const DerivationPtr first = SourceTensor(0, 0, a.entries[0].spec);
+  const DerivationPtr second = SourceTensor(1, 1, b.entries[1].spec);
+  ASSERT_OK_AND_ASSIGN(
+      const DerivationPtr mean,
+      Derive(LinearCombinationOp{{0.5, 0.5}}, {first, second}));
+  ASSERT_OK_AND_ASSIGN(const DerivationPtr flat,
+                       Derive(ReshapeOp{Shape::Create({4}).value()}, {second}));
+  ASSERT_OK_AND_ASSIGN(
+      const DerivationPtr rows,
+      Derive(OverwriteOp{{0, 0}},
+             {FreshTensor(model->schema().entries[2].spec), first}));
+  ASSERT_OK_AND_ASSIGN(const std::string handle,
+                       Load(world, *model, 1,
+                            {{mean, DType::kFloat32, std::nullopt},
+                             {flat, DType::kFloat32, std::nullopt},
+                             {rows, DType::kFloat32, ConstantInit{9}}},
+                            {&a, &b}));
+  const auto values = world.Values(handle);
+  EXPECT_EQ(values.at("mean"), BytesOf<float>({3, 4, 5, 6}));
+  EXPECT_EQ(values.at("flat"), BytesOf<float>({5, 6, 7, 8}));
+  EXPECT_EQ(values.at("rows"), BytesOf<float>({1, 2, 3, 4, 9, 9}));
+  // Of another shape, it is still the same bytes.
+  EXPECT_EQ(world.ManifestOf(handle).entries[1].digest, b.entries[1].digest);
+}
+
+TEST(LoadModelTest, WhatIsUnchangedIsCountedWhereThatIsAsked) {
+  World world;
+  const Manifest source = world.ManifestOf(world.MustSave(MakeSafetensors(
+      {{"w", DType::kFloat32, {2}, BytesOf<float>({1, std::nanf("")})}})));
+  const auto model =
+      backend::MakeSchemaArchitecture(MakeSchema("mine", {{"w", {2}}}));
+  for (bool asked : {false, true}) {
+    const std::vector<std::string> packs = world.Packs();
+    std::vector<backend::LoadCounts> counts;
+    ASSERT_OK(
+        Load(world, *model, 1, {From(source, 0)}, {&source}, &counts, asked));
+    EXPECT_THAT(counts, ElementsAre(backend::LoadCounts{asked ? 1 : 0, 0, 0}));
+    EXPECT_EQ(world.Packs(), packs);
+  }
+}
+
+TEST(LoadModelTest, TiedEntriesAreMadeOnceAndShareTheirStorage) {
+  World world;
+  Architecture schema =
+      MakeSchema("mine", {{"embed", {3}}, {"other", {3}}, {"head", {3}}});
+  for (ArchitectureEntry& entry : schema.entries) {
+    entry.initializer = NormalInit{};
+  }
+  schema.entries[2].tied_to = "embed";
+  const auto model = backend::MakeSchemaArchitecture(schema);
+  ASSERT_OK_AND_ASSIGN(const std::string handle,
+                       Load(world, *model, 1, FreshAssignments(schema)));
+  const auto values = world.Values(handle);
+  EXPECT_EQ(values.at("head"), values.at("embed"));
+  EXPECT_NE(values.at("other"), values.at("embed"));
+  const Manifest manifest = world.ManifestOf(handle);
+  const StorageView whole{0, 0, {1}};
+  EXPECT_EQ(manifest.entries[0].view, whole);
+  EXPECT_EQ(manifest.entries[1].view, std::nullopt);
+  EXPECT_EQ(manifest.entries[2].view, whole);
+  EXPECT_THAT(manifest.storages,
+              ElementsAre(SharedStorage{manifest.entries[0].digest, 12}));
 }
 
 TEST(LoadModelTest, TensorsWithoutElementsAreMadeToo) {
   World world;
   const auto model = backend::MakeSchemaArchitecture(
       MakeSchema("mine", {{"none", {0, 3}}, {"one", {}}, {"end", {0}}}));
-  ASSERT_OK_AND_ASSIGN(const std::string handle,
-                       Load(world, *model, 1, Sources(3)));
+  ASSERT_OK_AND_ASSIGN(
+      const std::string handle,
+      Load(world, *model, 1, FreshAssignments(model->schema())));
   EXPECT_EQ(world.Values(handle).at("none"), "");
   EXPECT_EQ(world.Values(handle).at("one"), BytesOf<float>({0}));
 
   const auto empty =
       backend::MakeSchemaArchitecture(MakeSchema("empty", {{"none", {0}}}));
-  EXPECT_OK(Load(world, *empty, 1, Sources(1)));
+  EXPECT_OK(Load(world, *empty, 1, FreshAssignments(empty->schema())));
 }
 
 TEST(LoadModelTest, WhatFitsOnNoDiskIsRefusedAndLeavesNothing) {
@@ -142,7 +241,7 @@ TEST(LoadModelTest, WhatFitsOnNoDiskIsRefusedAndLeavesNothing) {
   };
   for (const Architecture& schema : schemas) {
     const auto model = backend::MakeSchemaArchitecture(schema);
-    const auto handle = Load(world, *model, 1, Sources(schema.entries.size()));
+    const auto handle = Load(world, *model, 1, FreshAssignments(schema));
     EXPECT_THAT(handle, StatusIs(absl::StatusCode::kResourceExhausted))
         << schema.name;
     EXPECT_EQ(ReasonOf(handle.status()), "OUT_OF_SPACE") << schema.name;
@@ -154,14 +253,15 @@ TEST(LoadModelTest, ASourceThatWasDeletedMeanwhileAborts) {
   World world;
   const std::string source =
       world.MustSave(MakeSafetensors({FloatTensor("w", {3})}));
-  const ManifestEntry entry = world.ManifestOf(source).entries[0];
+  const Manifest manifest = world.ManifestOf(source);
   ASSERT_OK(world.store().DeleteCheckpoint(
       CheckpointName::Parse(source).value(), false));
   const auto model =
       backend::MakeSchemaArchitecture(MakeSchema("mine", {{"w", {3}}}));
   // Noticed while it is cast, or at the commit.
   for (const DType dtype : {DType::kFloat16, DType::kFloat32}) {
-    const auto handle = Load(world, *model, 1, {LoadedTensor{entry, dtype}});
+    const auto handle =
+        Load(world, *model, 1, {From(manifest, 0, dtype)}, {&manifest});
     EXPECT_THAT(handle, StatusIs(absl::StatusCode::kAborted, HasSubstr("'w'")));
     EXPECT_EQ(ReasonOf(handle.status()), "SOURCE_DELETED");
   }
