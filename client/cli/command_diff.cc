@@ -29,17 +29,15 @@ std::string KindText(v1::DiffKind kind) {
              : absl::AsciiStrToLower(absl::StripPrefix(name, "DIFF_KIND_"));
 }
 
-std::string SpecText(const v1::ManifestEntry& entry) {
-  return absl::StrCat(entry.dtype(), " ", FormatShape(entry.shape()));
-}
-
 // "float32 [10, 84]", or both where they differ.
 std::string TensorText(const v1::DiffEntry& entry) {
-  if (!entry.has_base()) return SpecText(entry.other());
-  if (!entry.has_other()) return SpecText(entry.base());
-  const std::string base = SpecText(entry.base());
-  const std::string other = SpecText(entry.other());
-  return base == other ? base : absl::StrCat(base, " -> ", other);
+  const std::string base =
+      absl::StrCat(entry.base_dtype(), " ", FormatShape(entry.base_shape()));
+  const std::string other =
+      absl::StrCat(entry.other_dtype(), " ", FormatShape(entry.other_shape()));
+  if (entry.base_dtype().empty() || base == other) return other;
+  if (entry.other_dtype().empty()) return base;
+  return absl::StrCat(base, " -> ", other);
 }
 
 std::string TotalsText(absl::string_view what, const v1::DiffTotals& totals) {
@@ -54,12 +52,12 @@ void PrintDiff(const v1::DiffCheckpointsResponse& diff,
       TotalsText("equal", diff.equal()), TotalsText("changed", diff.changed()),
       TotalsText("added", diff.added()), TotalsText("removed", diff.removed()),
       TotalsText("moved", diff.moved())));
-  Table table({{"DIFFERENCE"}, {"KEY"}, {"TENSOR"}, {"NOW"}});
+  Table table({{"DIFFERENCE"}, {"KEY"}, {"TENSOR"}, {"WAS"}});
   for (const v1::DiffEntry& entry : diff.entries()) {
     table.AddRow({{KindText(entry.kind()), ColorOf(entry.kind())},
                   {entry.key()},
                   {TensorText(entry)},
-                  {entry.other_key()}});
+                  {entry.base_key()}});
   }
   if (!table.empty()) {
     session.Print(absl::StrCat("\n", table.Render(session.table_style())));
@@ -87,7 +85,7 @@ const Command kDiffCommand = {
     .synopsis = "BASE OTHER",
     .summary = "Show which tensors two checkpoints do not share.",
     .details =
-        "Tensors are compared by dtype, shape and SHA-256. A tensor that OTHER "
+        "Tensors are compared by dtype, shape and SHA-256. A tensor that BASE "
         "has under another key has moved.",
     .example = "warmstart diff aliases/demo/net-a aliases/demo/net-b",
     .min_positional = 2,

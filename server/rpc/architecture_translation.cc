@@ -66,7 +66,7 @@ absl::StatusOr<ArchitectureEntry> FromProto(const v1::ArchitectureEntry& proto,
   entry.kind = proto.buffer() ? EntryKind::kBuffer : EntryKind::kParameter;
   ASSIGN_OR_RETURN(
       entry.initializer,
-      FromProto(proto.initializer(), absl::StrCat(field, ".initializer")));
+      rpc::FromProto(proto.initializer(), absl::StrCat(field, ".initializer")));
   entry.tied_to = proto.tied_to();
   return entry;
 }

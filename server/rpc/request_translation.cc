@@ -56,7 +56,7 @@ service::WarmStartSource FromProto(const v1::Source& proto) {
   source.checkpoint = proto.checkpoint();
   source.subtree = proto.subtree();
   if (proto.has_weight()) source.weight = proto.weight();
-  if (proto.has_lora()) source.lora = FromProto(proto.lora());
+  if (proto.has_lora()) source.lora = rpc::FromProto(proto.lora());
   return source;
 }
 
@@ -64,18 +64,18 @@ absl::Status AddAdapters(const v1::WarmStartRequest& proto,
                          service::WarmStartRequest* request) {
   for (int i = 0; i < proto.shape_adapters_size(); ++i) {
     ASSIGN_OR_RETURN(ShapeAdapter adapter,
-                     FromProto(proto.shape_adapters(i), i));
+                     rpc::FromProto(proto.shape_adapters(i), i));
     request->shape_adapters.push_back(std::move(adapter));
   }
   for (const v1::Widening& widening : proto.widenings()) {
-    request->widenings.push_back(FromProto(widening));
+    request->widenings.push_back(rpc::FromProto(widening));
   }
   for (int i = 0; i < proto.initializers_size(); ++i) {
     const v1::InitializerOverride& given = proto.initializers(i);
     ASSIGN_OR_RETURN(
         Initializer initializer,
-        FromProto(given.initializer(),
-                  absl::StrCat("initializers[", i, "].initializer")));
+        rpc::FromProto(given.initializer(),
+                       absl::StrCat("initializers[", i, "].initializer")));
     request->initializers.push_back({given.keys(), std::move(initializer)});
   }
   return absl::OkStatus();
@@ -86,7 +86,7 @@ void AddGates(const v1::WarmStartRequest& proto,
   request->strict = proto.strict();
   request->min_coverage = proto.min_coverage();
   for (const v1::CoverageGate& gate : proto.coverage_gates()) {
-    request->coverage_gates.push_back(FromProto(gate));
+    request->coverage_gates.push_back(rpc::FromProto(gate));
   }
   request->expected_missing.assign(proto.expected_missing().begin(),
                                    proto.expected_missing().end());

@@ -13,17 +13,17 @@ namespace warmstart::service {
 
 struct CheckpointDiff {
   // What the handles stood for.
-  CheckpointName a;
-  CheckpointName b;
+  CheckpointName base;
+  CheckpointName other;
   ManifestDiff diff;
 };
 
-// The handles are "checkpoints/{id}" or "aliases/{alias}", `a` the older one.
-//   INVALID_ARGUMENT  a handle that is none; the field is "a" or "b"
+// The handles are "checkpoints/{id}" or "aliases/{alias}".
+//   INVALID_ARGUMENT  a handle that is none; the field is "base" or "other"
 //   NOT_FOUND         no such checkpoint or alias
 absl::StatusOr<CheckpointDiff> DiffCheckpoints(const Context& context,
-                                               absl::string_view a,
-                                               absl::string_view b);
+                                               absl::string_view base,
+                                               absl::string_view other);
 
 }  // namespace warmstart::service
 

@@ -99,7 +99,9 @@ def test_a_deeper_network_computes_the_same(client):
         "growth_deep",
         handle,
         key_rules=[
-            warmstart.KeyRule(regex={"pattern": rf"^h\.{i}\.", "replacement": f"h.{2 * i}."})
+            warmstart.KeyRule(
+                regex={"pattern": rf"^h\.{i}\.", "replacement": f"h.{2 * i}."}
+            )
             for i in reversed(range(3))
         ],
         initialize={"h.*.proj.*": "zeros", "h.*.fc.*": {"normal": {"std": 0.02}}},

@@ -63,9 +63,7 @@ def test_weights_are_relative(client, soup):
     started = client.warm_start(
         "merging_small", sources(soup, [2, 1, 1]), combine="average"
     )
-    expect(
-        client, soup, started, lambda t: 0.5 * t[0] + 0.25 * t[1] + 0.25 * t[2]
-    )
+    expect(client, soup, started, lambda t: 0.5 * t[0] + 0.25 * t[1] + 0.25 * t[2])
 
 
 def test_a_moving_average_is_pytorchs(client, soup):

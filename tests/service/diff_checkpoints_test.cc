@@ -28,8 +28,8 @@ TEST_F(DiffCheckpointsTest, KeysAreComparedByTheirDigests) {
                                     CheckpointName::Parse(new_).value()));
   ASSERT_OK_AND_ASSIGN(const CheckpointDiff diff,
                        DiffCheckpoints(world_.context(), old_, "aliases/best"));
-  EXPECT_EQ(diff.a.ToString(), old_);
-  EXPECT_EQ(diff.b.ToString(), new_);
+  EXPECT_EQ(diff.base.ToString(), old_);
+  EXPECT_EQ(diff.other.ToString(), new_);
   ASSERT_EQ(diff.diff.keys.size(), 2);
   EXPECT_EQ(diff.diff.keys[0].key, "a");
   EXPECT_EQ(diff.diff.keys[0].change, KeyChange::kChanged);
@@ -44,9 +44,10 @@ TEST_F(DiffCheckpointsTest, WhatIsNotThereIsToldByItsField) {
               StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(DiffCheckpoints(world_.context(), old_, gone),
               StatusIs(absl::StatusCode::kNotFound));
-  EXPECT_EQ(FieldOf(DiffCheckpoints(world_.context(), "", new_).status()), "a");
+  EXPECT_EQ(FieldOf(DiffCheckpoints(world_.context(), "", new_).status()),
+            "base");
   EXPECT_EQ(FieldOf(DiffCheckpoints(world_.context(), old_, "NetA").status()),
-            "b");
+            "other");
 }
 
 }  // namespace

@@ -82,9 +82,7 @@ def _regex(pattern: str, replacement: str) -> dict[str, str]:
     head = "" if anchored else "(.*?)"
     tail = r"(\W.*|)" if ends_in_name else "(.*)"
     shift = 0 if anchored else 1
-    shifted = re.sub(
-        r"\\(\d)", lambda match: rf"\{int(match[1]) + shift}", replacement
-    )
+    shifted = re.sub(r"\\(\d)", lambda match: rf"\{int(match[1]) + shift}", replacement)
     last = groups + shift + 1
     return {
         "pattern": f"^{head}{body}{tail}$",

@@ -7,12 +7,12 @@ namespace {
 
 using ::testing::HasSubstr;
 
-v1::ManifestEntry Entry(const std::string& key, const std::string& dtype) {
-  v1::ManifestEntry entry;
-  entry.set_key(key);
-  entry.set_dtype(dtype);
-  entry.add_shape(10);
-  return entry;
+void SetTensors(v1::DiffEntry& entry, const std::string& base,
+                const std::string& other) {
+  entry.set_base_dtype(base);
+  entry.set_other_dtype(other);
+  entry.add_base_shape(10);
+  entry.add_other_shape(10);
 }
 
 class DiffTest : public ToolTest {
@@ -26,14 +26,12 @@ class DiffTest : public ToolTest {
       v1::DiffEntry& changed = *response->add_entries();
       changed.set_key("fc.weight");
       changed.set_kind(v1::DIFF_KIND_CHANGED);
-      *changed.mutable_base() = Entry("fc.weight", "float32");
-      *changed.mutable_other() = Entry("fc.weight", "float16");
+      SetTensors(changed, "float32", "float16");
       v1::DiffEntry& moved = *response->add_entries();
-      moved.set_key("old");
+      moved.set_key("new");
       moved.set_kind(v1::DIFF_KIND_MOVED);
-      moved.set_other_key("new");
-      *moved.mutable_base() = Entry("old", "float32");
-      *moved.mutable_other() = Entry("new", "float32");
+      moved.set_base_key("old");
+      SetTensors(moved, "float32", "float32");
       return grpc::Status::OK;
     };
   }
@@ -48,9 +46,9 @@ added: 0 keys, 0 parameters, 0 B
 removed: 0 keys, 0 parameters, 0 B
 moved: 0 keys, 0 parameters, 0 B
 
-DIFFERENCE  KEY        TENSOR                        NOW
+DIFFERENCE  KEY        TENSOR                        WAS
 changed     fc.weight  float32 [10] -> float16 [10]
-moved       old        float32 [10]                  new
+moved       new        float32 [10]                  old
 )");
 }
 
