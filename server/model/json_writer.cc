@@ -1,5 +1,7 @@
 #include "server/model/json_writer.h"
 
+#include <charconv>
+#include <cmath>
 #include <cstddef>
 
 #include "absl/strings/str_cat.h"
@@ -57,6 +59,19 @@ JsonWriter& JsonWriter::String(absl::string_view value) {
 JsonWriter& JsonWriter::Int(int64_t value) {
   BeginValue();
   absl::StrAppend(&text_, value);
+  return *this;
+}
+
+JsonWriter& JsonWriter::Double(double value) {
+  BeginValue();
+  if (!std::isfinite(value)) {
+    text_ += "null";
+    return *this;
+  }
+  char digits[32];
+  const auto [end, error] =
+      std::to_chars(digits, digits + sizeof(digits), value);
+  text_.append(digits, end);
   return *this;
 }
 

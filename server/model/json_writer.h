@@ -29,6 +29,8 @@ class JsonWriter {
   // Bytes that are no UTF-8 become U+FFFD: JSON cannot hold them.
   JsonWriter& String(absl::string_view value);
   JsonWriter& Int(int64_t value);
+  // The shortest text that reads as `value`; null where it is not finite.
+  JsonWriter& Double(double value);
   JsonWriter& Bool(bool value);
 
   // An array of what `write(*this, value)` writes for each of `values`.

@@ -43,8 +43,10 @@ struct AddPrefixRule {
   friend bool operator==(const AddPrefixRule&, const AddPrefixRule&) = default;
 };
 
-// Templates are keys with holes. "{i}" is a whole number, "{i*}" any text, the
-// empty one too; "{{" and "}}" are braces. Two holes of one name hold the same.
+// Templates are keys with holes. "{i}" is a whole number, all digits of it and
+// none too many in front; "{i*}" is any text, the empty one too, and of several
+// the first are as short as they can be; "{{" and "}}" are braces. Two holes of
+// one name hold the same.
 
 // Target keys that look like `to` come from the source key that `from` makes of
 // their holes: "h.{i}.{rest*}" from "h.{2*i}.{rest*}" takes every other layer,
@@ -115,7 +117,8 @@ struct PermuteStep {
   friend bool operator==(const PermuteStep&, const PermuteStep&) = default;
 };
 // 0 keeps the dimension of that position, -1 is what is left. `from`, if given,
-// is the shape that the tensor must have; an inverted rule needs it.
+// is the shape that the tensor must have, one -1 in it any size; an inverted
+// rule needs it.
 struct ReshapeStep {
   std::vector<int64_t> sizes;
   std::vector<int64_t> from;
@@ -195,7 +198,8 @@ struct KeyRule {
 };
 
 // As the command line writes it: "--rename a=b", "--strip-prefix module."; what
-// it has no short form for as "--rule" and the rule in JSON.
+// it has no short form for as "--rule" and the rule in JSON, quoted for a
+// shell.
 std::string KeyRuleToString(const KeyRule& rule);
 
 // The rules that undo `rules`, in their order: what gives a checkpoint back in

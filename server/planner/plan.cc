@@ -89,13 +89,15 @@ absl::Status Planner::SelectKeys(const TargetIndex& index) {
                    GlobSet::Create("include", request_.include));
   ASSIGN_OR_RETURN(GlobSet exclude,
                    GlobSet::Create("exclude", request_.exclude));
-  ASSIGN_OR_RETURN(KeyMapper mapper, KeyMapper::Create(request_.rules));
+  ASSIGN_OR_RETURN(RuleEngine rules,
+                   RuleEngine::Create(request_.rules, request_.sources.size()));
   const KeySelection selection{std::move(include), std::move(exclude),
-                               std::move(mapper)};
+                               std::move(rules)};
   for (size_t s = 0; s < request_.sources.size(); ++s) {
-    ASSIGN_OR_RETURN(SourceKeys keys,
-                     SelectSourceKeys(static_cast<int32_t>(s),
-                                      request_.sources[s], selection, index));
+    ASSIGN_OR_RETURN(
+        SourceKeys keys,
+        SelectSourceKeys(static_cast<int32_t>(s), request_.sources[s],
+                         selection, target_, index));
     plan_.report.subtrees.push_back(keys.subtree);
     plan_.report.notes.insert(plan_.report.notes.end(), keys.notes.begin(),
                               keys.notes.end());
