@@ -71,6 +71,8 @@ v1::TargetOutcome ToProto(TargetOutcome outcome) {
       return v1::TARGET_OUTCOME_RENAMED;
     case TargetOutcome::kAdapted:
       return v1::TARGET_OUTCOME_ADAPTED;
+    case TargetOutcome::kAveraged:
+      return v1::TARGET_OUTCOME_AVERAGED;
     case TargetOutcome::kCast:
       return v1::TARGET_OUTCOME_CAST;
     case TargetOutcome::kKept:
@@ -111,6 +113,16 @@ void ToProto(const TargetReport& entry, v1::TargetEntry* proto) {
   }
   ToProto(entry.rules, proto->mutable_rules());
   proto->set_initializer(entry.initializer);
+  for (const SourceTensorName& name : entry.more_sources) {
+    v1::SourceTensor* source = proto->add_more_sources();
+    source->set_source(name.source);
+    source->set_key(name.key);
+  }
+  proto->set_derivation(entry.derivation);
+  proto->set_adaptation(entry.adaptation);
+  proto->set_tied_to(entry.tied_to);
+  proto->set_overflow_count(entry.counts.overflowed);
+  proto->set_underflow_count(entry.counts.underflowed);
 }
 
 struct InitializerToProto {
@@ -218,6 +230,13 @@ void ToProto(const MatchReport& report, v1::MatchReport* proto) {
     v1::RuleUse* rule = proto->add_rules();
     rule->set_rule(use.rule);
     rule->set_keys(use.keys);
+    rule->set_automatic(use.automatic);
+  }
+  for (const RuleSuggestion& suggestion : report.suggestions) {
+    v1::RuleSuggestion* rule = proto->add_suggestions();
+    rule->set_rule(suggestion.rule);
+    rule->set_keys(suggestion.keys);
+    rule->set_parameters(suggestion.parameters);
   }
   ToProto(report.subtrees, proto->mutable_subtrees());
   ToProto(report.notes, proto->mutable_notes());
@@ -250,6 +269,7 @@ void ToProto(const Architecture& architecture, v1::Architecture* proto) {
     out->set_buffer(entry.kind == EntryKind::kBuffer);
     std::visit(InitializerToProto{out->mutable_initializer()},
                entry.initializer);
+    out->set_tied_to(entry.tied_to);
   }
   for (const ModuleVersion& module : architecture.modules) {
     v1::Module* out = proto->add_modules();
