@@ -44,6 +44,10 @@ int64_t CountTrue(const at::Tensor& condition) {
   return condition.sum().item<int64_t>();
 }
 
+int64_t CountZeros(const at::Tensor& values) {
+  return values.numel() - at::count_nonzero(values).item<int64_t>();
+}
+
 // Zero times a number is zero unless the number is not finite. One sum tells
 // what is true of nearly every tensor.
 bool AllFinite(const at::Tensor& values) {
@@ -59,15 +63,15 @@ void CountPiece(const at::Tensor& before, const at::Tensor& after,
     counts.non_finite += CountTrue(at::isfinite(result).logical_not());
   }
   if (Holds(after.scalar_type(), before.scalar_type())) return;
+  // What was zero is zero after a cast, but in a type that has no zero.
+  const int64_t zeros = CountZeros(result);
+  if (all_finite && zeros == 0) return;
   const at::Tensor source = Comparable(before);
   if (!all_finite) {
     counts.overflowed += CountTrue(
         at::isfinite(source).logical_and(at::isfinite(result).logical_not()));
   }
-  // What was zero is zero after a cast, but in a type that has no zero.
-  counts.underflowed +=
-      std::max<int64_t>(0, at::count_nonzero(source).item<int64_t>() -
-                               at::count_nonzero(result).item<int64_t>());
+  if (zeros > 0) counts.underflowed += zeros - CountZeros(source);
 }
 
 }  // namespace

@@ -2,6 +2,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <cstring>
 #include <limits>
 #include <memory>
 #include <optional>
@@ -171,6 +172,78 @@ TEST(LoadModelTest, ComputedValuesComeFromSeveralSources) {
   EXPECT_EQ(values.at("rows"), BytesOf<float>({1, 2, 3, 4, 9, 9}));
   // Of another shape, it is still the same bytes.
   EXPECT_EQ(world.ManifestOf(handle).entries[1].digest, b.entries[1].digest);
+}
+
+// What the planner makes of several checkpoints, in numbers that one can check
+// by hand.
+TEST(LoadModelTest, CombinationsOfCheckpointsAreRoundedOnce) {
+  World world;
+  const auto save = [&](const std::vector<float>& w,
+                        DType dtype = DType::kFloat32) {
+    std::string bytes = BytesOf<float>(w);
+    if (dtype == DType::kFloat64) {
+      bytes = BytesOf<double>(std::vector<double>(w.begin(), w.end()));
+    }
+    return world.ManifestOf(world.MustSave(MakeSafetensors(
+        {{"w", dtype, {static_cast<int64_t>(w.size()) / 2, 2}, bytes}})));
+  };
+  const Manifest base = save({1, 0, 2, 4});
+  const Manifest tuned = save({0, 1, 6, 4});
+  const Manifest other = save({1, 2, 2, 0}, DType::kFloat64);
+  const Manifest lora_a = save({1, 10});   // rank 1: [1, 2]
+  const Manifest lora_b = save({0.5, 0});  // used as [2, 1]
+  const std::vector<const Manifest*> sources = {&base, &tuned, &other, &lora_a,
+                                                &lora_b};
+  const auto leaf = [&](int32_t source) {
+    return SourceTensor(source, 0, sources[source]->entries[0].spec);
+  };
+  const auto derive = [](TensorOp op, std::vector<DerivationPtr> operands) {
+    return Derive(std::move(op), std::move(operands)).value();
+  };
+  const auto combine = [&](std::vector<double> weights,
+                           std::vector<DerivationPtr> operands) {
+    return derive(LinearCombinationOp{std::move(weights)}, std::move(operands));
+  };
+  const auto single = [&](DerivationPtr value) -> Assignment {
+    if (value->spec.dtype() != DType::kFloat32) {
+      value = derive(CastOp{DType::kFloat32}, {value});
+    }
+    return {std::move(value), DType::kFloat32, std::nullopt};
+  };
+  const DerivationPtr column =
+      derive(ReshapeOp{Shape::Create({2, 1}).value()}, {leaf(4)});
+  const std::vector<Assignment> assignments = {
+      // A soup of three, in float64 since one of them is.
+      single(combine({0.5, 0.25, 0.25}, {leaf(0), leaf(1), leaf(2)})),
+      // Moving average, decay 0.75.
+      single(combine({0.75 * 0.75, 0.75 * 0.25, 0.25},
+                     {leaf(0), leaf(1), leaf(2)})),
+      // Task arithmetic: base + 2 (tuned - base).
+      single(combine({-1, 2}, {leaf(0), leaf(1)})),
+      // base + 4 B A
+      single(combine({1, 4}, {leaf(0), derive(MatMulOp{}, {column, leaf(3)})})),
+      single(derive(SlerpOp{1}, {leaf(0), leaf(1)})),
+  };
+  const auto model =
+      backend::MakeSchemaArchitecture(MakeSchema("mine", {{"soup", {2, 2}},
+                                                          {"moving", {2, 2}},
+                                                          {"task", {2, 2}},
+                                                          {"lora", {2, 2}},
+                                                          {"slerp", {2, 2}}}));
+  ASSERT_OK_AND_ASSIGN(const std::string handle,
+                       Load(world, *model, 1, assignments, sources));
+  const auto values = world.Values(handle);
+  EXPECT_EQ(values.at("soup"), BytesOf<float>({0.75, 0.75, 3, 3}));
+  EXPECT_EQ(values.at("moving"), BytesOf<float>({0.8125, 0.6875, 2.75, 3}));
+  EXPECT_EQ(values.at("task"), BytesOf<float>({-1, 2, 10, 4}));
+  EXPECT_EQ(values.at("lora"), BytesOf<float>({3, 20, 2, 4}));
+  const std::string slerp = values.at("slerp");
+  const float expected[] = {0, 1, 6, 4};
+  for (int i = 0; i < 4; ++i) {
+    float value = 0;
+    std::memcpy(&value, slerp.data() + i * sizeof(float), sizeof(float));
+    EXPECT_NEAR(value, expected[i], 1e-6) << i;
+  }
 }
 
 TEST(LoadModelTest, WhatIsUnchangedIsCountedWhereThatIsAsked) {
