@@ -1,5 +1,7 @@
 #include "server/planner/conversion.h"
 
+#include <cmath>
+
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -302,7 +304,7 @@ TEST(ConversionTest, RulesThatCannotBeUsedAreRefusedWithTheirField) {
       {Convert({"a"}, {"b"}, {SplitStep{0, 1, {-1}}}), "below 0"},
       {Convert({"a"}, {"b"}, {ReshapeStep{{-1, -1}}}), "one may be -1"},
       {Convert({"a"}, {"b"}, {RopeStep{0}}), "heads"},
-      {Convert({"a"}, {"b"}, {ScaleStep{1.0 / 0}}), "not finite"},
+      {Convert({"a"}, {"b"}, {ScaleStep{INFINITY}}), "not finite"},
       {Convert({"a"}, {"b"}, std::vector<ConvertStep>(65, RopeStep{})),
        "more than 64"},
   };
