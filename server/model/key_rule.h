@@ -56,7 +56,9 @@ struct AddPrefixRule {
 // One source key may supply several target keys. Source keys that look like
 // `from`, any number in its holes, and that no target key takes, are left out.
 // Template rules that follow each other see the same keys, so that ranges of
-// layers can come from different places.
+// layers can come from different places. Rules behind them may change the keys
+// further where the holes of `to` follow from those of `from`, each standing
+// there as a * i + b; else `to` is what the target has.
 struct TemplateRule {
   // The rule holds for target keys whose `hole` is in [first, last].
   struct Range {
@@ -74,7 +76,8 @@ struct TemplateRule {
 
 // Steps of a ConvertRule. Dimensions may be negative, counted from the end.
 
-// Joins all tensors along `dim`. With `groups`, each tensor's `dim` is taken as
+// Joins all tensors along `dim`; where a stack follows, those of each number in
+// the hole that is stacked over. With `groups`, each tensor's `dim` is taken as
 // so many groups of equal size, and the result's groups hold one of each: fused
 // attention weights whose heads are interleaved have groups = heads. `sizes`,
 // if given, are what the tensors must have along `dim`; an inverted rule splits
@@ -85,9 +88,11 @@ struct ConcatStep {
   std::vector<int64_t> sizes;
   friend bool operator==(const ConcatStep&, const ConcatStep&) = default;
 };
-// The reverse: one tensor becomes one for each template of `to`. Without
-// `sizes`, they are those of the target's tensors of these keys along `dim`, or
-// equal parts where the target has none.
+// The reverse: one tensor becomes one for each template of `to`; where that has
+// a hole which `from` does not have, and no unstack follows, one for each
+// number in it, from 0 on to as many as there are sizes or keys of the target.
+// Without `sizes`, they are those of the target's tensors of these keys along
+// `dim`, or equal parts where the target has none.
 struct SplitStep {
   int dim = 0;
   int64_t groups = 1;

@@ -170,17 +170,16 @@ void KeyMapper::FindMatches(absl::string_view key,
   std::sort(matches->begin(), matches->end());
 }
 
-// Applies the first rule from rules_[next] on that does apply, and returns its
-// position.
+// Applies the first rule from rules_[next] on that does apply, of those that
+// match the key and those that always do, and returns its position.
 std::optional<int> KeyMapper::ApplyNext(int32_t source, int next,
-                                        std::string* key,
-                                        std::vector<int>* matches) const {
-  FindMatches(*key, matches);
-  auto match = std::lower_bound(matches->begin(), matches->end(), next);
+                                        const std::vector<int>& matches,
+                                        std::string* key) const {
+  auto match = std::lower_bound(matches.begin(), matches.end(), next);
   auto always = std::lower_bound(always_.begin(), always_.end(), next);
-  while (match != matches->end() || always != always_.end()) {
-    const bool is_match = always == always_.end() ||
-                          (match != matches->end() && *match < *always);
+  while (match != matches.end() || always != always_.end()) {
+    const bool is_match =
+        always == always_.end() || (match != matches.end() && *match < *always);
     const int position = is_match ? *match++ : *always++;
     const Rule& rule = rules_[position];
     if (rule.scope.HasSource(source) && rule.scope.HasKey(*key) &&
@@ -192,17 +191,19 @@ std::optional<int> KeyMapper::ApplyNext(int32_t source, int next,
 }
 
 absl::Status KeyMapper::Map(int32_t source, NamedTensor* tensor) const {
-  std::string key = tensor->key;
   std::vector<int> matches;
+  FindMatches(tensor->key, &matches);
+  if (matches.empty() && always_.empty()) return absl::OkStatus();
+  const std::string original = tensor->key;
   int next = 0;
   while (const std::optional<int> applied =
-             ApplyNext(source, next, &key, &matches)) {
+             ApplyNext(source, next, matches, &tensor->key)) {
     const Rule& rule = rules_[*applied];
-    RETURN_IF_ERROR(CheckMadeKey(*rule.rule, tensor->key, key));
+    RETURN_IF_ERROR(CheckMadeKey(*rule.rule, original, tensor->key));
     rule.scope.Credit(tensor);
     next = *applied + 1;
+    FindMatches(tensor->key, &matches);
   }
-  tensor->key = std::move(key);
   return absl::OkStatus();
 }
 

@@ -54,8 +54,9 @@ class KeyMapper {
   absl::Status Add(int index, const KeyRule& rule);
   void AddPattern(absl::string_view pattern);
   void FindMatches(absl::string_view key, std::vector<int>* matches) const;
-  std::optional<int> ApplyNext(int32_t source, int next, std::string* key,
-                               std::vector<int>* matches) const;
+  std::optional<int> ApplyNext(int32_t source, int next,
+                               const std::vector<int>& matches,
+                               std::string* key) const;
 
   std::vector<Rule> rules_;
   // Positions in rules_.

@@ -1,6 +1,7 @@
 #include "server/planner/template_rules.h"
 
 #include <algorithm>
+#include <iterator>
 #include <optional>
 #include <utility>
 
@@ -133,25 +134,26 @@ absl::StatusOr<TemplateRules::Wishes> TemplateRules::CollectWishes(
   return wishes;
 }
 
+bool TemplateRules::Sees(const Rule& rule, int32_t source,
+                         absl::string_view key) {
+  return rule.scope.HasSource(source) && rule.from.LooksLike(key) &&
+         rule.scope.HasKey(key);
+}
+
 absl::Status TemplateRules::Replace(int32_t source, const Wishes& wishes,
-                                    NamedTensor* tensor,
+                                    const NamedTensor& tensor,
                                     TensorMap* made) const {
-  bool is_for_rule = false;
   const auto take = [&](const Rule& rule, std::string key) {
-    made->push_back(*tensor);
+    made->push_back(tensor);
     made->back().key = std::move(key);
     rule.scope.Credit(&made->back());
-    return CheckMadeKey(*rule.rule, tensor->key, made->back().key);
+    return CheckMadeKey(*rule.rule, tensor.key, made->back().key);
   };
-  const auto wished = wishes.find(tensor->key);
+  const auto wished = wishes.find(tensor.key);
   for (const Rule& rule : rules_) {
-    if (!rule.scope.HasSource(source) || !rule.from.LooksLike(tensor->key) ||
-        !rule.scope.HasKey(tensor->key)) {
-      continue;
-    }
-    is_for_rule = true;
+    if (!Sees(rule, source, tensor.key)) continue;
     if (rule.follows) {
-      const std::optional<Holes> holes = rule.from.Match(tensor->key);
+      const std::optional<Holes> holes = rule.from.Match(tensor.key);
       if (!holes.has_value() || !InRanges(*rule.kind, *holes)) continue;
       ASSIGN_OR_RETURN(std::optional<std::string> key,
                        rule.to.key_template().Render(*holes));
@@ -162,17 +164,28 @@ absl::Status TemplateRules::Replace(int32_t source, const Wishes& wishes,
       }
     }
   }
-  if (!is_for_rule) made->push_back(std::move(*tensor));
   return absl::OkStatus();
 }
 
 absl::Status TemplateRules::Apply(int32_t source, const Architecture& target,
                                   TensorMap* tensors) const {
+  const auto is_seen = [&](const NamedTensor& tensor) {
+    return std::any_of(rules_.begin(), rules_.end(), [&](const Rule& rule) {
+      return Sees(rule, source, tensor.key);
+    });
+  };
+  const auto first = std::find_if(tensors->begin(), tensors->end(), is_seen);
+  if (first == tensors->end()) return absl::OkStatus();
   ASSIGN_OR_RETURN(const Wishes wishes, CollectWishes(source, target));
-  TensorMap made;
+  TensorMap made(std::make_move_iterator(tensors->begin()),
+                 std::make_move_iterator(first));
   made.reserve(tensors->size());
-  for (NamedTensor& tensor : *tensors) {
-    RETURN_IF_ERROR(Replace(source, wishes, &tensor, &made));
+  for (auto tensor = first; tensor != tensors->end(); ++tensor) {
+    if (is_seen(*tensor)) {
+      RETURN_IF_ERROR(Replace(source, wishes, *tensor, &made));
+    } else {
+      made.push_back(std::move(*tensor));
+    }
   }
   *tensors = std::move(made);
   return absl::OkStatus();

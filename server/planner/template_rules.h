@@ -7,11 +7,13 @@
 #include <cstddef>
 #include <cstdint>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "server/model/architecture.h"
 #include "server/model/key_rule.h"
@@ -60,9 +62,10 @@ class TemplateRules {
   static absl::StatusOr<Rule> Compile(int index, const KeyRule& rule);
   absl::StatusOr<Wishes> CollectWishes(int32_t source,
                                        const Architecture& target) const;
-  // Appends to `made` what comes of `tensor`, itself where no rule is for it.
+  static bool Sees(const Rule& rule, int32_t source, absl::string_view key);
+  // Appends to `made` what is taken from `tensor`, which a rule sees.
   absl::Status Replace(int32_t source, const Wishes& wishes,
-                       NamedTensor* tensor, TensorMap* made) const;
+                       const NamedTensor& tensor, TensorMap* made) const;
 
   std::vector<Rule> rules_;
 };

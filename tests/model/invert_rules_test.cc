@@ -121,7 +121,7 @@ TEST(InvertRulesTest, WhatLosesSomethingIsRefusedByName) {
       {Convert({ScaleStep{0}}), "scale by 0"},
       {Convert({ScaleStep{1e-320}}), "scale by"},
       {Convert({ReshapeStep{{-1}, {}}}), "what it is from"},
-      {Convert({ReshapeStep{{2, -1}, {-1, 3}}}), "one size unknown"},
+      {Convert({ReshapeStep{{0, -1}, {-1, -1, 3}}}), "one size unknown"},
       {Convert({PermuteStep{{0, 0}}}), "no order"},
       {For(RenameRule{"a", "b"}, {"a*"}), "'a*'"},
       {For(StripPrefixRule{"m."}, {"*.w"}), "'*.w'"},
