@@ -27,13 +27,13 @@ class SourceKeysTest : public ::testing::Test {
     const KeySelection selection{GlobSet::Create("include", include).value(),
                                  GlobSet::Create("exclude", exclude).value(),
                                  KeyMapper::Create(rules_).value()};
-    return SelectSourceKeys({&manifest, "checkpoints/c", std::move(subtree)},
+    return SelectSourceKeys(0, {&manifest, "checkpoints/c", std::move(subtree)},
                             selection, target_);
   }
 
   static std::vector<std::string> Keys(const SourceKeys& selected) {
     std::vector<std::string> keys;
-    for (const SourceKey& key : selected.keys) keys.push_back(key.key);
+    for (const NamedTensor& key : selected.keys) keys.push_back(key.key);
     return keys;
   }
 
@@ -118,7 +118,7 @@ TEST_F(SourceKeysTest, ANamedSubtreeIsTakenEvenWhereThePlainKeysMatch) {
   ASSERT_OK_AND_ASSIGN(const SourceKeys selected, Select(manifest, "ema"));
   EXPECT_EQ(selected.subtree, "ema");
   EXPECT_THAT(selected.keys, SizeIs(1));
-  EXPECT_EQ(selected.keys[0].entry, 1);
+  EXPECT_EQ(AsSourceTensor(*selected.keys[0].value)->entry, 1);
 }
 
 TEST_F(SourceKeysTest, ASubtreeThatIsNotThereIsAnErrorThatListsThoseThatAre) {
