@@ -85,19 +85,9 @@ absl::Status CheckEntry(const ArchitectureEntry& entry, size_t index) {
   };
   if (entry.key.empty()) return refuse("the key is empty");
   if (!IsUtf8(entry.key)) return refuse("the key is not UTF-8");
-  if (const std::string problem =
-          InitializerProblem(entry.initializer, entry.spec);
-      !problem.empty()) {
-    return refuse(problem);
-  }
-  if (!std::holds_alternative<ConstantInit>(entry.initializer) &&
-      !IsFloatingPoint(entry.spec.dtype())) {
-    return refuse(absl::StrCat(InitializerName(entry.initializer),
-                               " makes fractions, which ",
-                               DTypeName(entry.spec.dtype()),
-                               " cannot hold; use zeros, ones or constant"));
-  }
-  return absl::OkStatus();
+  const absl::Status initializer =
+      ValidateInitializer(entry.initializer, entry.spec);
+  return initializer.ok() ? initializer : refuse(initializer.message());
 }
 
 absl::Status CheckTie(
@@ -123,6 +113,19 @@ absl::Status CheckTie(
 }
 
 }  // namespace
+
+absl::Status ValidateInitializer(const Initializer& initializer,
+                                 const TensorSpec& spec) {
+  const std::string problem = InitializerProblem(initializer, spec);
+  if (!problem.empty()) return absl::InvalidArgumentError(problem);
+  if (!std::holds_alternative<ConstantInit>(initializer) &&
+      !IsFloatingPoint(spec.dtype())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        InitializerName(initializer), " makes fractions, which ",
+        DTypeName(spec.dtype()), " cannot hold; use zeros, ones or constant"));
+  }
+  return absl::OkStatus();
+}
 
 absl::Status ValidateArchitecture(const Architecture& architecture) {
   ASSIGN_OR_RETURN(const std::string name,

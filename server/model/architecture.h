@@ -92,6 +92,10 @@ struct Architecture {
 // or that makes fractions for a type that has none.
 absl::Status ValidateArchitecture(const Architecture& architecture);
 
+// What of that concerns an initializer: whether it can make a tensor of `spec`.
+absl::Status ValidateInitializer(const Initializer& initializer,
+                                 const TensorSpec& spec);
+
 // "zeros", "constant", "normal", ...: for messages and reports.
 absl::string_view InitializerName(const Initializer& initializer);
 

@@ -43,8 +43,9 @@ struct RowsAdapter {
 };
 
 // timm's adapt_input_conv: a convolution's weight for another number of input
-// channels. To one, the channels are summed (space-to-depth stems too); else
-// they are repeated in turn and scaled by source/target.
+// channels. To one, the channels are summed; to a third of them that is a
+// square (a space-to-depth stem for grey images), each three are; else they are
+// repeated in turn and scaled by source/target.
 struct InputChannelsAdapter {
   friend bool operator==(const InputChannelsAdapter&,
                          const InputChannelsAdapter&) = default;
@@ -65,7 +66,7 @@ struct InflateAdapter {
 // [1, h, w, dim] and [1, dim, h, w], by bicubic, antialiased interpolation.
 struct PositionEmbeddingAdapter {
   // Tokens in front that belong to no patch. Default: 1 where one less is a
-  // square, both in source and target; 0 where they are squares themselves.
+  // square (or the grid that is given), both in source and target; else 0.
   std::optional<int64_t> prefix_tokens;
   // Height and width of the grids. Default: squares.
   std::vector<int64_t> source_grid;
@@ -80,8 +81,11 @@ struct PositionEmbedding1dAdapter {
                          const PositionEmbedding1dAdapter&) = default;
 };
 
-// Swin's relative position bias tables, [(2h-1) * (2w-1), heads], by bicubic
-// interpolation, as timm's resize_rel_pos_bias_table_simple.
+// Relative position bias tables, [(2h-1) * (2w-1), heads], as timm's
+// resize_rel_pos_bias_table, which its Swin and BEiT load with: the source's
+// positions are spaced geometrically, and interpolated between linearly. The
+// three more entries of BEiT's tables are kept. (timm's ..._table_simple is
+// bicubic, and gives other values.)
 struct RelativePositionBiasAdapter {
   // Height and width of the windows. Default: squares.
   std::vector<int64_t> source_window;

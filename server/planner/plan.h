@@ -25,7 +25,9 @@
 namespace warmstart::planner {
 
 // The source is a LoRA adapter, with PEFT's key names, that is merged into what
-// the other sources supply: W + scaling * B A.
+// the other sources supply: W + weight * scaling * B A. Base weights that are
+// stored as [in, out], as GPT-2's are, are told by their shapes; square ones
+// are taken to be as the others of the adapter are, and a note says so.
 struct LoraAdapter {
   double alpha = 1;
   bool rslora = false;  // scaling is alpha / sqrt(r) rather than alpha / r
@@ -38,7 +40,7 @@ struct PlanSource {
   // The state_dict inside it; where it is empty and no plain key matches, the
   // usual places are searched.
   std::string subtree;
-  double weight = 1;  // in a combination
+  double weight = 1;  // in a combination, or of a LoRA adapter
   std::optional<LoraAdapter> lora = std::nullopt;
 };
 
@@ -47,9 +49,9 @@ enum class DTypePolicy { kCast, kKeep, kError };
 enum class Matching { kExact, kAuto };
 
 // How several sources become one, LoRA adapters left aside. Each key is made of
-// the sources that have it; where their shapes differ, that is an error. Only
-// floating-point and complex tensors are computed with: of others, the first
-// source's is taken.
+// the sources that have it, whose weights are scaled up to the sum of all;
+// where their shapes differ, that is an error. Only floating-point and complex
+// tensors are computed with: of others, the first source's is taken.
 
 // The first source that has a key supplies it.
 struct Overlay {
@@ -122,7 +124,9 @@ struct PlanRequest {
   std::vector<std::string> expected_unexpected;
 };
 
-// What becomes of one target entry.
+// What becomes of one target entry. Entries that are tied have equal
+// assignments, and fresh values in them are those of the entry that the others
+// are tied to.
 struct Assignment {
   // How its values are made; its shape is the target's and its dtype `dtype`.
   // Null: they are initialised.
@@ -141,8 +145,10 @@ struct Plan {
 };
 
 // With the defaults, what target.load_state_dict(source, strict=False) does.
-//   INVALID_ARGUMENT  a rule, glob, adapter or gate that cannot be used; two
-//                     source keys that end on one key; fractions outside 0 to 1
+//   INVALID_ARGUMENT  a rule, glob, adapter, initializer or gate that cannot be
+//                     used; two source keys that end on one key; fractions
+//                     outside 0 to 1; tensors that cannot be combined, merged
+//                     or widened
 //   NOT_FOUND         a subtree that the source does not have
 absl::StatusOr<Plan> MakePlan(const PlanRequest& request);
 

@@ -9,7 +9,7 @@
 #include "absl/status/statusor.h"
 #include "server/model/key_rule.h"
 #include "server/model/shape_adapter.h"
-#include "server/planner/plan.h"
+#include "server/service/warm_start.h"
 #include "warmstart/v1/matching.pb.h"
 
 namespace warmstart::rpc {
