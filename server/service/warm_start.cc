@@ -61,6 +61,7 @@ absl::StatusOr<store::Checkpoint> Commit(const Job& job, Manifest manifest,
 absl::StatusOr<WarmStartResult> Execute(const Job& job, planner::Plan plan,
                                         store::Store& store) {
   std::vector<const Manifest*> manifests;
+  manifests.reserve(job.sources.size());
   for (const SourceCheckpoint& source : job.sources) {
     manifests.push_back(&source.manifest);
   }

@@ -48,9 +48,9 @@ struct WarmStartRequest {
   // A NaN or an infinity in what is loaded fails the warm start. It costs
   // reading every byte that is loaded, which else is only referred to.
   bool refuse_non_finite = false;
+  bool validate_only = false;  // a dry run: plan and report, store nothing
   std::string device;
   std::optional<uint64_t> seed;
-  bool validate_only = false;
   CheckpointOptions options;
 };
 

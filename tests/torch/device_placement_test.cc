@@ -1,4 +1,5 @@
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -71,6 +72,36 @@ TEST_P(DevicePlacementTest, EveryInitializerAndDTypeIsDrawnThere) {
   for (size_t i = 0; i < first.size(); ++i) {
     ASSERT_EQ(first[i].bytes, second[i].bytes) << schema.entries[i].key;
   }
+}
+
+TEST_P(DevicePlacementTest, ComputedValuesAndTheirCountsEqualTheHosts) {
+  Architecture schema;
+  schema.name = "One";
+  schema.entries.push_back({"w", testing::Spec(DType::kFloat32, {4, 3}),
+                            EntryKind::kParameter, ConstantInit{7}});
+  testing::Sources sources;
+  const OwnedTensor source = testing::Floats({3, 2}, {1, 2, 3, 4, 1e6, 6});
+  ASSERT_OK_AND_ASSIGN(const DerivationPtr turned,
+                       Derive(PermuteOp{{1, 0}}, {sources.Add(source)}));
+  ASSERT_OK_AND_ASSIGN(const DerivationPtr scaled,
+                       Derive(ScaleOp{0.5}, {turned}));
+  ASSERT_OK_AND_ASSIGN(const DerivationPtr value,
+                       Derive(OverwriteOp{{1, 0}},
+                              {FreshTensor(schema.entries[0].spec), scaled}));
+  std::vector<std::string> results;
+  for (const auto& placement :
+       {MakeHostPlacement(), MakeDevicePlacement(device_)}) {
+    OwnedTensor output{testing::Spec(DType::kFloat16, {4, 3}),
+                       std::string(24, '\xcd')};
+    LoadCounts counts;
+    LoadEntry load = testing::Load(0, value, output);
+    load.counts = &counts;
+    ASSERT_OK(RunPartialLoadAt(*placement, schema, RandomStreams::kOnePerKey, 7,
+                               {load}, sources));
+    EXPECT_EQ(counts, (LoadCounts{1, 1, 0}));
+    results.push_back(output.bytes);
+  }
+  EXPECT_EQ(results[0], results[1]);
 }
 
 TEST_P(DevicePlacementTest, SkippingTakesWhatDrawingTakes) {
