@@ -21,6 +21,15 @@ std::string Written(absl::string_view value) {
   return std::move(json).Take();
 }
 
+TEST(JsonWriterTest, FractionsReadAsTheyWere) {
+  JsonWriter json;
+  json.BeginArray().Double(0.1).Double(-3).Double(1e-300);
+  json.Double(std::numeric_limits<double>::infinity()).EndArray();
+  const std::string text = std::move(json).Take();
+  EXPECT_EQ(text, "[0.1,-3,1e-300,null]");
+  EXPECT_EQ(Json::parse(text)[2].get<double>(), 1e-300);
+}
+
 TEST(JsonWriterTest, CommasStandBetweenAndNowhereElse) {
   JsonWriter json;
   json.BeginObject();

@@ -155,6 +155,27 @@ TEST(ConversionTest, JoinsEachExpertBeforeTheStack) {
   EXPECT_THAT(KeysOf(back), ElementsAre("e.0.a", "e.1.a", "e.0.b", "e.1.b"));
 }
 
+// transformers' ErnieFuseAndSplitTextVisionExperts: two lists of experts, of
+// which each half is stacked by itself.
+TEST(ConversionTest, TemplatesTellExpertsApartThatAreStackedBehindThem) {
+  const auto half = [](std::string to, std::string from) -> KeyRule {
+    return TemplateRule{std::move(to), std::move(from), {{"e", 0, 1}}};
+  };
+  ASSERT_OK_AND_ASSIGN(
+      const RuledTensors ruled,
+      ApplyRules({half("text.{e}.{p*}", "e.{e}.{p*}"),
+                  half("vision.{e}.{p*}", "e.{e+2}.{p*}"),
+                  Convert({"{t*}.{e}.gate", "{t*}.{e}.up"}, {"{t*}.gate_up"},
+                          {StackStep{0}, ConcatStep{1}})},
+                 Keys({"e.0.gate", "e.0.up", "e.1.gate", "e.1.up", "e.2.gate",
+                       "e.2.up", "e.3.gate", "e.3.up"}),
+                 Keys({"text.gate_up", "vision.gate_up"})));
+  EXPECT_THAT(KeysOf(ruled), ElementsAre("text.gate_up", "vision.gate_up"));
+  EXPECT_EQ(ValuesOf(*ruled.tensors[1].value),
+            (Values{{2, 2}, {4000, 5000, 6000, 7000}}));
+  EXPECT_THAT(ruled.left_out, IsEmpty());
+}
+
 // Concatenate and Chunk with a number of shards of the configuration.
 TEST(ConversionTest, JoinsAndSplitsAListOfShards) {
   const std::vector<KeyRule> join = {
