@@ -126,6 +126,8 @@ absl::Status Conversion::AddTemplates() {
 absl::Status Conversion::AnalyzeHoles() {
   std::vector<const KeyTemplate*> from;
   std::vector<const KeyTemplate*> to;
+  from.reserve(from_.size());
+  to.reserve(to_.size());
   for (const TemplateMatcher& matcher : from_) {
     from.push_back(&matcher.key_template());
   }
