@@ -8,8 +8,8 @@
 #include "absl/strings/str_cat.h"
 #include "gtest/gtest.h"
 #include "server/planner/auto_match.h"
-#include "server/planner/key_mapper.h"
 #include "tests/planner/builders.h"
+#include "tests/planner/ruled.h"
 #include "tests/testing/status_matchers.h"
 
 namespace warmstart::planner {
@@ -80,14 +80,6 @@ TensorMap KeysOf(const std::vector<Tensor>& tensors) {
   return keys;
 }
 
-TargetIndex IndexOf(const Architecture& target) {
-  TargetIndex index;
-  for (size_t i = 0; i < target.entries.size(); ++i) {
-    index.emplace(target.entries[i].key, static_cast<int64_t>(i));
-  }
-  return index;
-}
-
 // The keys come back, and the rules, given by hand, do what was done.
 TEST(AutoMatchPropertiesTest, EveryDisguiseIsSeenThroughByRulesThatHold) {
   for (uint32_t seed = 0; seed < 3000; ++seed) {
@@ -106,13 +98,13 @@ TEST(AutoMatchPropertiesTest, EveryDisguiseIsSeenThroughByRulesThatHold) {
       rules.push_back(rule.rule);
       supplied += rule.keys;
     }
-    ASSERT_OK_AND_ASSIGN(const KeyMapper mapper, KeyMapper::Create(rules));
+    ASSERT_OK_AND_ASSIGN(const RuledTensors ruled,
+                         ApplyRules(rules, disguised, network));
+    ASSERT_EQ(ruled.tensors.size(), network.size());
     for (size_t i = 0; i < network.size(); ++i) {
       ASSERT_EQ(keys[i].key, network[i].key) << "seed " << seed;
-      ASSERT_OK_AND_ASSIGN(const MappedKey mapped,
-                           mapper.Map(disguised[i].key));
-      ASSERT_EQ(mapped.key, keys[i].key) << "seed " << seed;
-      ASSERT_EQ(mapped.rules, keys[i].rules) << "seed " << seed;
+      ASSERT_EQ(ruled.tensors[i].key, keys[i].key) << "seed " << seed;
+      ASSERT_EQ(ruled.tensors[i].rules, keys[i].rules) << "seed " << seed;
     }
     if (disguised[0].key != network[0].key) {
       ASSERT_EQ(supplied, static_cast<int64_t>(network.size()));
