@@ -25,8 +25,8 @@ def test_the_checkpointers_verdict_is_the_servers(client, prefix, classes):
         name, handle, subtree="model", match="auto", on_shape_mismatch="skip"
     )
     verdict = Checkpointer(model)._load_model({"model": dict(file)})
-    mismatched = [key for key, *_ in verdict.incorrect_shapes]
-    assert [key.key for key in started.report.mismatched_keys] == mismatched
+    mismatched = {key for key, *_ in verdict.incorrect_shapes}
+    assert {key.key for key in started.report.mismatched_keys} == mismatched
     missing = [key for key in started.report.missing_keys if key not in mismatched]
     assert missing == [key for key in verdict.missing_keys if key not in mismatched]
     assert list(started.report.unexpected_keys) == list(verdict.unexpected_keys)

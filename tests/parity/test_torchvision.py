@@ -16,7 +16,7 @@ ARCHITECTURES = [
     "squeezenet1_1",
     "efficientnet_b0",
     "regnet_y_400mf",
-    "mnasnet0_5",
+    "densenet121",
 ]
 
 

@@ -27,6 +27,7 @@ MOE = {
     "num_local_experts": 4,
     "num_experts": 4,
     "n_routed_experts": 4,
+    "n_shared_experts": 1,
     "moe_num_experts": 4,
     "num_experts_per_tok": 2,
     "moe_intermediate_size": 24,

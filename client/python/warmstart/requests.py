@@ -67,8 +67,9 @@ def combination(choice: Choice | None) -> Combination | None:
     """How several sources become one; None is overlay."""
     if choice is None or choice == "overlay":
         return None
-    names = {"average": "weighted_average"}
-    return Combination(**_choice(Combination, names.get(choice, choice)))
+    if choice == "average":
+        choice = "weighted_average"
+    return Combination(**_choice(Combination, choice))
 
 
 def shape_adapters(choices: Mapping[str, Choice]) -> list[ShapeAdapter]:
