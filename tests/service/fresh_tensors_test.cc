@@ -77,7 +77,7 @@ TEST(LoadModelTest, FreshValuesAreThoseOfTheSeed) {
 TEST(LoadModelTest, WhatIsLoadedIsReferredToAndNotCopied) {
   World world;
   const std::string source = world.MustSave(MakeSafetensors(RecipeTensors()));
-  const std::vector<std::string> packs = world.Packs();
+  const int64_t blobs = world.num_blobs();
   const auto model = backend::MakeNetB();
   const Manifest manifest = world.ManifestOf(source);
   Sources sources;
@@ -87,7 +87,7 @@ TEST(LoadModelTest, WhatIsLoadedIsReferredToAndNotCopied) {
   ASSERT_OK_AND_ASSIGN(const std::string handle,
                        Load(world, *model, 1, sources));
   EXPECT_EQ(world.Values(handle), world.Values(source));
-  EXPECT_EQ(world.Packs(), packs);
+  EXPECT_EQ(world.num_blobs(), blobs);
 }
 
 TEST(LoadModelTest, WhatChangesItsTypeIsComputedAndStored) {

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "server/base/status_macros.h"
@@ -46,16 +47,20 @@ absl::StatusOr<CommitResult> CommitRows(SqliteDb& db,
                                         const CheckpointName& name,
                                         absl::Time create_time,
                                         const NewCheckpoint& checkpoint,
-                                        absl::Span<const NewPack> packs) {
+                                        const NewBlobs& new_blobs) {
   CommitResult result;
   ASSIGN_OR_RETURN(std::optional<int64_t> sequence,
                    FindRequestRow(db, checkpoint.request_id,
                                   checkpoint.request_fingerprint));
   if (sequence.has_value()) {
-    for (const NewPack& pack : packs) result.unused_packs.push_back(pack.id);
+    for (const NewPack& pack : new_blobs.packs) {
+      result.unused_packs.push_back(pack.id);
+    }
   } else {
+    const absl::flat_hash_set<Digest> needed = DigestsOf(checkpoint.manifest);
+    RETURN_IF_ERROR(AddSmallBlobs(db, new_blobs.small, needed));
     ASSIGN_OR_RETURN(result.unused_packs,
-                     AddPacks(db, packs, DigestsOf(checkpoint.manifest)));
+                     AddPacks(db, new_blobs.packs, needed));
     ASSIGN_OR_RETURN(const ManifestBlobs blobs,
                      ResolveBlobs(db, checkpoint.manifest));
     ASSIGN_OR_RETURN(sequence, InsertCheckpoint(db, name, create_time,
@@ -110,11 +115,11 @@ class SqliteCatalog final : public Catalog {
 
   absl::StatusOr<CommitResult> Commit(
       const CheckpointName& name, absl::Time create_time,
-      const NewCheckpoint& checkpoint, absl::Span<const NewPack> packs,
+      const NewCheckpoint& checkpoint, const NewBlobs& blobs,
       absl::FunctionRef<absl::Status()> wait_for_packs) override {
     return Write([&](SqliteDb& db) -> absl::StatusOr<CommitResult> {
       ASSIGN_OR_RETURN(CommitResult result,
-                       CommitRows(db, name, create_time, checkpoint, packs));
+                       CommitRows(db, name, create_time, checkpoint, blobs));
       RETURN_IF_ERROR(wait_for_packs());
       return result;
     });
@@ -292,6 +297,10 @@ class SqliteCatalog final : public Catalog {
       }
       return locations;
     });
+  }
+
+  absl::StatusOr<std::string> ReadBlob(const Digest& digest) override {
+    return Read([&](SqliteDb& db) { return ReadSmallBlob(db, digest); });
   }
 
   absl::StatusOr<std::vector<PackId>> ListPacks() override {

@@ -34,11 +34,17 @@ namespace warmstart::store {
 
 class SqliteDb;
 
+// Binds as BLOB.
+struct SqliteBytes {
+  absl::string_view bytes;
+};
+
 // One run of a statement, which it borrows from its connection. The first error
 // ends it and is kept.
 class SqliteQuery {
  public:
-  // Text binds as TEXT, a Digest as BLOB, nullopt as NULL. Values are copied.
+  // Text binds as TEXT, SqliteBytes and a Digest as BLOB, nullopt as NULL.
+  // Values are copied.
   template <typename... Values>
   SqliteQuery(SqliteDb& db, absl::string_view sql, const Values&... values)
       : db_(db), sql_(sql) {
@@ -73,6 +79,7 @@ class SqliteQuery {
   }
   void Bind(int index, absl::string_view value) { BindText(index, value); }
   void Bind(int index, const Digest& value) { BindBlob(index, value.bytes()); }
+  void Bind(int index, SqliteBytes value) { BindBlob(index, value.bytes); }
 
   void Prepare();
   void BindInt(int index, int64_t value);
