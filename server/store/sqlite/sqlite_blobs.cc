@@ -109,11 +109,16 @@ absl::StatusOr<std::vector<int64_t>> ReferencedBlobs(SqliteDb& db,
 }
 
 absl::Status AddReferences(SqliteDb& db, absl::Span<const int64_t> blobs) {
-  for (const int64_t blob : blobs) {
-    RETURN_IF_ERROR(
-        db.Run("UPDATE blobs SET num_references = num_references + 1 "
-               "WHERE id = ?",
-               blob));
+  SqliteQuery update = db.Query(
+      "UPDATE blobs SET num_references = num_references + 1 "
+      "WHERE id BETWEEN ? AND ?");
+  // Blobs that came together have consecutive ids, and most checkpoints
+  // reference all of them.
+  for (size_t first = 0; first < blobs.size();) {
+    size_t end = first + 1;
+    while (end < blobs.size() && blobs[end] == blobs[end - 1] + 1) ++end;
+    RETURN_IF_ERROR(update.Run(blobs[first], blobs[end - 1]));
+    first = end;
   }
   return absl::OkStatus();
 }
@@ -121,18 +126,19 @@ absl::Status AddReferences(SqliteDb& db, absl::Span<const int64_t> blobs) {
 absl::StatusOr<std::vector<PackId>> DropReferences(
     SqliteDb& db, absl::Span<const int64_t> blobs) {
   absl::flat_hash_set<int64_t> touched;
+  SqliteQuery update = db.Query(
+      "UPDATE blobs SET num_references = num_references - 1 WHERE id = ?");
+  // The empty blob stays. The bytes of a small one go with its row.
+  SqliteQuery remove = db.Query(
+      "DELETE FROM blobs WHERE id = ? AND num_bytes > 0 "
+      "AND num_references = 0 RETURNING pack");
   for (const int64_t blob : blobs) {
-    RETURN_IF_ERROR(
-        db.Run("UPDATE blobs SET num_references = num_references - 1 "
-               "WHERE id = ?",
-               blob));
-    // The empty blob stays. The bytes of a small one go with its row.
-    SqliteQuery query = db.Query(
-        "DELETE FROM blobs WHERE id = ? AND num_bytes > 0 "
-        "AND num_references = 0 RETURNING pack",
-        blob);
-    if (query.Next() && !query.IsNull(0)) touched.insert(query.Int(0));
-    RETURN_IF_ERROR(query.status());
+    RETURN_IF_ERROR(update.Run(blob));
+    remove.Restart(blob);
+    while (remove.Next()) {
+      if (!remove.IsNull(0)) touched.insert(remove.Int(0));
+    }
+    RETURN_IF_ERROR(remove.status());
   }
   std::vector<PackId> removed;
   for (const int64_t pack : touched) {

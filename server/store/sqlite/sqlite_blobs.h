@@ -40,7 +40,7 @@ absl::StatusOr<std::vector<int64_t>> ReferencedBlobs(SqliteDb& db,
                                                      int64_t checkpoint);
 
 // Counts one more checkpoint that references each of `blobs` (row ids, each
-// once).
+// once, ascending).
 absl::Status AddReferences(SqliteDb& db, absl::Span<const int64_t> blobs);
 
 // Counts one less for each of `blobs`, and removes those that no checkpoint

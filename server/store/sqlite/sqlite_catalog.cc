@@ -14,6 +14,7 @@
 #include "server/store/errors.h"
 #include "server/store/placement.h"
 #include "server/store/sqlite/sqlite_blobs.h"
+#include "server/store/sqlite/sqlite_checkpointer.h"
 #include "server/store/sqlite/sqlite_checkpoints.h"
 #include "server/store/sqlite/sqlite_db.h"
 #include "server/store/sqlite/sqlite_manifest.h"
@@ -110,8 +111,14 @@ absl::StatusOr<Alias> DecodeAlias(absl::string_view name,
 
 class SqliteCatalog final : public Catalog {
  public:
-  explicit SqliteCatalog(std::unique_ptr<SqliteDb> writer)
-      : readers_(writer->path(), kMaxReaders), writer_(std::move(writer)) {}
+  SqliteCatalog(std::unique_ptr<SqliteDb> writer,
+                std::unique_ptr<SqliteCheckpointer> checkpointer)
+      : readers_(writer->path(), kMaxReaders),
+        checkpointer_(std::move(checkpointer)),
+        writer_(std::move(writer)) {
+    writer_->SetCommitHook(
+        [this](int log_pages) { checkpointer_->OnCommit(log_pages); });
+  }
 
   absl::StatusOr<CommitResult> Commit(
       const CheckpointName& name, absl::Time create_time,
@@ -348,6 +355,7 @@ class SqliteCatalog final : public Catalog {
   }
 
   SqlitePool readers_;
+  const std::unique_ptr<SqliteCheckpointer> checkpointer_;
   absl::Mutex mutex_;
   const std::unique_ptr<SqliteDb> writer_ ABSL_PT_GUARDED_BY(mutex_);
 };
@@ -358,7 +366,10 @@ absl::StatusOr<std::unique_ptr<Catalog>> OpenSqliteCatalog(
     const std::string& path) {
   ASSIGN_OR_RETURN(std::unique_ptr<SqliteDb> writer, SqliteDb::Open(path));
   RETURN_IF_ERROR(MigrateSqliteSchema(*writer));
-  return std::make_unique<SqliteCatalog>(std::move(writer));
+  ASSIGN_OR_RETURN(std::unique_ptr<SqliteCheckpointer> checkpointer,
+                   SqliteCheckpointer::Start(path));
+  return std::make_unique<SqliteCatalog>(std::move(writer),
+                                         std::move(checkpointer));
 }
 
 }  // namespace warmstart::store
