@@ -44,32 +44,49 @@ absl::StatusOr<std::optional<int64_t>> FindRequestRow(
   return sequence;
 }
 
+// What ReadCheckpoint would give for rows that were written a moment ago.
+Checkpoint Written(const CheckpointName& name, absl::Time create_time,
+                   int64_t num_bytes, const NewCheckpoint& checkpoint) {
+  Checkpoint written;
+  written.name = name;
+  written.architecture = checkpoint.architecture;
+  written.create_time = absl::FromUnixNanos(absl::ToUnixNanos(create_time));
+  written.labels = checkpoint.labels;
+  if (checkpoint.alias.has_value()) written.aliases = {*checkpoint.alias};
+  written.num_tensors = checkpoint.manifest.entries.size();
+  written.num_bytes = num_bytes;
+  written.report_json = checkpoint.report_json;
+  written.origin_json = checkpoint.origin_json;
+  return written;
+}
+
 absl::StatusOr<CommitResult> CommitRows(SqliteDb& db,
                                         const CheckpointName& name,
                                         absl::Time create_time,
                                         const NewCheckpoint& checkpoint,
                                         const NewBlobs& new_blobs) {
   CommitResult result;
-  ASSIGN_OR_RETURN(std::optional<int64_t> sequence,
+  ASSIGN_OR_RETURN(const std::optional<int64_t> earlier,
                    FindRequestRow(db, checkpoint.request_id,
                                   checkpoint.request_fingerprint));
-  if (sequence.has_value()) {
+  if (earlier.has_value()) {
     for (const NewPack& pack : new_blobs.packs) {
       result.unused_packs.push_back(pack.id);
     }
-  } else {
-    const absl::flat_hash_set<Digest> needed = DigestsOf(checkpoint.manifest);
-    RETURN_IF_ERROR(AddSmallBlobs(db, new_blobs.small, needed));
-    ASSIGN_OR_RETURN(result.unused_packs,
-                     AddPacks(db, new_blobs.packs, needed));
-    ASSIGN_OR_RETURN(const ManifestBlobs blobs,
-                     ResolveBlobs(db, checkpoint.manifest));
-    ASSIGN_OR_RETURN(sequence, InsertCheckpoint(db, name, create_time,
-                                                blobs.num_bytes, checkpoint));
-    RETURN_IF_ERROR(InsertManifest(db, *sequence, checkpoint.manifest, blobs));
-    RETURN_IF_ERROR(AddReferences(db, blobs.Distinct()));
+    ASSIGN_OR_RETURN(result.checkpoint, ReadCheckpoint(db, *earlier));
+    return result;
   }
-  ASSIGN_OR_RETURN(result.checkpoint, ReadCheckpoint(db, *sequence));
+  const absl::flat_hash_set<Digest> needed = DigestsOf(checkpoint.manifest);
+  RETURN_IF_ERROR(AddSmallBlobs(db, new_blobs.small, needed));
+  ASSIGN_OR_RETURN(result.unused_packs, AddPacks(db, new_blobs.packs, needed));
+  ASSIGN_OR_RETURN(const ManifestBlobs blobs,
+                   ResolveBlobs(db, checkpoint.manifest));
+  ASSIGN_OR_RETURN(
+      const int64_t sequence,
+      InsertCheckpoint(db, name, create_time, blobs.num_bytes, checkpoint));
+  RETURN_IF_ERROR(InsertManifest(db, sequence, checkpoint.manifest, blobs));
+  RETURN_IF_ERROR(AddReferences(db, blobs.Distinct()));
+  result.checkpoint = Written(name, create_time, blobs.num_bytes, checkpoint);
   return result;
 }
 

@@ -139,6 +139,11 @@ absl::StatusOr<TensorSpec> DecodeSpec(int64_t dtype_number,
 }
 
 absl::Status ReadEntries(SqliteDb& db, int64_t checkpoint, Manifest& manifest) {
+  ASSIGN_OR_RETURN(
+      const std::optional<int64_t> count,
+      db.FindInt("SELECT count(*) FROM entries WHERE checkpoint = ?",
+                 checkpoint));
+  manifest.entries.reserve(count.value_or(0));
   // CROSS JOIN: SQLite keeps the order of the tables, the cheap one here.
   SqliteQuery query = db.Query(
       "SELECT e.key, e.dtype, e.shape, b.digest, e.storage, e.storage_offset, "
