@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <future>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -113,8 +112,6 @@ class ComposedDraft final : public Draft {
     if (std::exchange(is_spent_, true)) {
       return absl::FailedPreconditionError("a draft is committed once");
     }
-    ASSIGN_OR_RETURN(std::optional<Checkpoint> known, FindRequest(checkpoint));
-    if (known.has_value()) return *std::move(known);
     RETURN_IF_ERROR(AssignBlobs(checkpoint.manifest));
 
     const CheckpointName name = CheckpointName::Random();
@@ -133,18 +130,6 @@ class ComposedDraft final : public Draft {
     const StagedFile* file;
     PlacedBlob placed;
   };
-
-  absl::StatusOr<std::optional<Checkpoint>> FindRequest(
-      const NewCheckpoint& checkpoint) {
-    ASSIGN_OR_RETURN(const std::optional<CheckpointName> name,
-                     catalog_.FindRequest(checkpoint.request_id,
-                                          checkpoint.request_fingerprint));
-    if (!name.has_value()) return std::nullopt;
-    absl::StatusOr<Checkpoint> found = catalog_.GetCheckpoint(*name);
-    if (absl::IsNotFound(found.status())) return std::nullopt;  // deleted since
-    if (!found.ok()) return found.status();
-    return *std::move(found);
-  }
 
   // Gives every file its bytes and those of its blobs that `manifest` names.
   absl::Status AssignBlobs(const Manifest& manifest) {
