@@ -18,8 +18,8 @@ namespace warmstart::store {
 
 // Blobs of a commit that have no more bytes than this, together, go into the
 // catalog and not into a pack: its rows are synced anyway, and a file costs two
-// syncs more. Above this, writing them twice, as the write-ahead log does,
-// costs more than it saves.
+// syncs more. With more than this, the catalog would be mostly tensor bytes,
+// which its write-ahead log writes twice.
 inline constexpr int64_t kMaxSmallBytes = int64_t{64} << 10;
 
 // All digests that `manifest` names.
