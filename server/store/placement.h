@@ -20,7 +20,7 @@ namespace warmstart::store {
 // catalog and not into a pack: its rows are synced anyway, and a file costs two
 // syncs more. With more than this, the catalog would be mostly tensor bytes,
 // which its write-ahead log writes twice.
-inline constexpr int64_t kMaxSmallBytes = int64_t{64} << 10;
+inline constexpr int64_t kMaxSmallBytes = int64_t{128} << 10;
 
 // All digests that `manifest` names.
 absl::flat_hash_set<Digest> DigestsOf(const Manifest& manifest);

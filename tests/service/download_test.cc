@@ -56,7 +56,7 @@ std::vector<Tensor> SmallTensors() {
 }
 
 // Too large for the catalog.
-std::vector<Tensor> PackTensors() { return {FloatTensor("a", {20'000})}; }
+std::vector<Tensor> PackTensors() { return {FloatTensor("a", {40'000})}; }
 
 class DownloadTest : public ::testing::TestWithParam<FileFormat> {};
 

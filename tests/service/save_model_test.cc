@@ -340,7 +340,7 @@ TEST(SaveModelRetryTest, TheIdOfADeletedCheckpointIsFree) {
 TEST(SaveModelFaultTest, AFailingDiskLeavesNoTrace) {
   FaultyFileSystem disk(PosixFileSystem());
   World world(disk);
-  const std::string file = MakeSafetensors({FloatTensor("w", {20'000})});
+  const std::string file = MakeSafetensors({FloatTensor("w", {40'000})});
   int step = 0;
   for (;; ++step) {
     disk.FailAt(step, absl::ResourceExhaustedError("disk full"));

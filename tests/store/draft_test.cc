@@ -164,8 +164,8 @@ class DraftTest : public ::testing::Test {
 };
 
 // Each is too much for the catalog.
-const Tensors kOld = {{"old", RandomBytes(70'000, 1)}};
-const Tensors kNew = {{"new", RandomBytes(70'000, 2)}};
+const Tensors kOld = {{"old", RandomBytes(140'000, 1)}};
+const Tensors kNew = {{"new", RandomBytes(140'000, 2)}};
 const Tensors kBig = {{"big", RandomBytes(1'000'000, 3)}};
 // This is not.
 const Tensors kTiny = {{"tiny", RandomBytes(1000, 4)},
@@ -191,9 +191,9 @@ TEST_F(DraftTest, AFileThatIsMostlyKnownIsCopiedFrom) {
   ASSERT_OK(Save(*store_, kBig).status());
   const Tensors tensors = Concat(kBig, Concat(kOld, kNew));
   ASSERT_OK_AND_ASSIGN(const Checkpoint checkpoint, Save(*store_, tensors));
-  // 70'000 bytes, padding to 70'016, and as many more; nothing of what was
+  // 140'000 bytes, padding to 140'032, and as many more; nothing of what was
   // known.
-  EXPECT_EQ(PackBytes(dir_.path()), 1'000'000 + 70'016 + 70'000);
+  EXPECT_EQ(PackBytes(dir_.path()), 1'000'000 + 140'032 + 140'000);
   EXPECT_OK(CheckReadable(*store_, checkpoint.name, tensors));
   EXPECT_OK(CheckDisk(dir_.path()));
 }
@@ -207,19 +207,19 @@ TEST_F(DraftTest, AFileOfKnownTensorsIsDropped) {
 }
 
 TEST_F(DraftTest, HalfOfAFileIsEnoughToAdoptIt) {
-  const Tensors half = {{"a", RandomBytes(102'400, 1)}};
+  const Tensors half = {{"a", RandomBytes(204'800, 1)}};
   ASSERT_OK(Save(*store_, half).status());
   ASSERT_OK(
-      Save(*store_, Concat(half, {{"b", RandomBytes(102'400, 2)}})).status());
-  EXPECT_EQ(PackBytes(dir_.path()), 102'400 + 204'800);
+      Save(*store_, Concat(half, {{"b", RandomBytes(204'800, 2)}})).status());
+  EXPECT_EQ(PackBytes(dir_.path()), 204'800 + 409'600);
 }
 
 TEST_F(DraftTest, OverlappingBlobsCountTheirBytesOnce) {
-  // Two views that cover the same 80'000 of 200'000 bytes are no half of the
+  // Two views that cover the same 200'000 of 500'000 bytes are no half of the
   // file.
-  const std::string bytes = RandomBytes(200'000, 4);
-  const std::string view(bytes.substr(0, 80'000));
-  const std::string inner(bytes.substr(10, 70'000));
+  const std::string bytes = RandomBytes(500'000, 4);
+  const std::string view(bytes.substr(0, 200'000));
+  const std::string inner(bytes.substr(10, 140'000));
   const std::unique_ptr<Draft> draft = store_->NewDraft();
   ASSERT_OK_AND_ASSIGN(StagedFile* const file, draft->NewFile());
   ASSERT_OK(file->Append(bytes));
@@ -230,7 +230,7 @@ TEST_F(DraftTest, OverlappingBlobsCountTheirBytesOnce) {
   ASSERT_OK_AND_ASSIGN(const Checkpoint checkpoint,
                        draft->Commit({.manifest = ManifestOf(tensors)}));
   // Copied, and as one.
-  EXPECT_EQ(PackBytes(dir_.path()), 80'000);
+  EXPECT_EQ(PackBytes(dir_.path()), 200'000);
   EXPECT_OK(CheckReadable(*store_, checkpoint.name, tensors));
 }
 
@@ -249,14 +249,15 @@ TEST_F(DraftTest, ATensorThatTheManifestDoesNotNameIsNotKept) {
   const std::unique_ptr<Draft> draft = store_->NewDraft();
   ASSERT_OK(StageFile(*draft, Concat(kBig, kNew)).status());
   ASSERT_OK(draft->Commit({.manifest = ManifestOf(kNew)}).status());
-  EXPECT_EQ(PackBytes(dir_.path()), 70'000);
+  EXPECT_EQ(PackBytes(dir_.path()), 140'000);
   EXPECT_THAT(store_->GetBlob(Digest::Of(kBig[0].second)),
               StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(DraftTest, ScratchBecomesAPackInPlace) {
   const std::unique_ptr<Draft> draft = store_->NewDraft();
-  ASSERT_OK_AND_ASSIGN(const absl::Span<char> space, draft->NewScratch(70'000));
+  ASSERT_OK_AND_ASSIGN(const absl::Span<char> space,
+                       draft->NewScratch(140'000));
   const std::vector<ino_t> staged = Inodes(paths_.StagingDir());
   draft->StartSync();
   std::copy(kNew[0].second.begin(), kNew[0].second.end(), space.begin());
@@ -275,14 +276,15 @@ TEST_F(DraftTest, ScratchThatIsHardlyUsedIsCopiedFrom) {
   draft->AddBlob(nullptr, 512, BlobOf(kNew[0].second));
   ASSERT_OK_AND_ASSIGN(const Checkpoint checkpoint,
                        draft->Commit({.manifest = ManifestOf(kNew)}));
-  EXPECT_EQ(PackBytes(dir_.path()), 70'000);
+  EXPECT_EQ(PackBytes(dir_.path()), 140'000);
   EXPECT_OK(CheckReadable(*store_, checkpoint.name, kNew));
 }
 
 TEST_F(DraftTest, FilesAndScratchGoTogether) {
   const std::unique_ptr<Draft> draft = store_->NewDraft();
   ASSERT_OK(StageFile(*draft, kBig).status());
-  ASSERT_OK_AND_ASSIGN(const absl::Span<char> space, draft->NewScratch(70'000));
+  ASSERT_OK_AND_ASSIGN(const absl::Span<char> space,
+                       draft->NewScratch(140'000));
   std::copy(kNew[0].second.begin(), kNew[0].second.end(), space.begin());
   draft->AddBlob(nullptr, 0, BlobOf(kNew[0].second));
   draft->StartSync();
@@ -410,7 +412,7 @@ TEST_F(DraftTest, ADroppedDraftLeavesNothing) {
   {
     const std::unique_ptr<Draft> draft = store_->NewDraft();
     ASSERT_OK(StageFile(*draft, kBig).status());
-    ASSERT_OK(draft->NewScratch(70'000).status());
+    ASSERT_OK(draft->NewScratch(140'000).status());
     draft->StartSync();
     EXPECT_THAT(FilesIn(paths_.StagingDir()), SizeIs(2));
   }
@@ -484,7 +486,7 @@ TEST_F(DraftTest, TheSecondOfTwoEqualRequestsGetsTheFirst) {
   ASSERT_OK_AND_ASSIGN(const Checkpoint checkpoint,
                        Save(*store_, kBig, request));
   EXPECT_EQ(checkpoint.name, other.name);
-  EXPECT_EQ(PackBytes(dir_.path()), 70'000);
+  EXPECT_EQ(PackBytes(dir_.path()), 140'000);
   EXPECT_OK(CheckDisk(dir_.path()));
 }
 

@@ -92,7 +92,7 @@ class StoreConcurrencyTest : public ::testing::Test {
     for (int i = 0; i < count; ++i) {
       const uint32_t seed = random() % 20;
       tensors.emplace_back(absl::StrCat("t", i),
-                           RandomBytes(100 + 6000 * seed, seed));
+                           RandomBytes(100 + 9000 * seed, seed));
     }
     return tensors;
   }
@@ -168,13 +168,13 @@ TEST_F(StoreConcurrencyTest, TheSameTensorsSavedAtOnceAreStoredOnce) {
 TEST_F(StoreConcurrencyTest, TheSameRequestSentAtOnceMakesOneCheckpoint) {
   std::vector<CheckpointName> names(kThreads);
   RunThreads([&](int thread) {
-    const auto saved = Save(*store_, {{"w", RandomBytes(100'000, thread)}},
+    const auto saved = Save(*store_, {{"w", RandomBytes(200'000, thread)}},
                             {.request_id = "r"});
     ASSERT_THAT(saved, IsOk());
     names[thread] = saved->name;
   });
   EXPECT_THAT(names, ::testing::Each(names[0]));
-  EXPECT_EQ(PackBytes(dir_.path()), 100'000);
+  EXPECT_EQ(PackBytes(dir_.path()), 200'000);
   EXPECT_OK(CheckDisk(dir_.path()));
 }
 

@@ -47,7 +47,7 @@ const Sources kPacks = {
     "Packs",
     {{"a", RandomBytes(200'000, 2)}, {"b", RandomBytes(70, 3)}},
     {kKnown[0], {"c", RandomBytes(300, 5)}},
-    {"head", RandomBytes(70'000, 4)},
+    {"head", RandomBytes(140'000, 4)},
     15};
 // All that is new goes into the catalog.
 const Sources kRows = {

@@ -120,7 +120,7 @@ TEST_F(StoreTest, ANewerSchemaIsRefusedAndItsFilesAreNotSwept) {
 }
 
 TEST_F(StoreTest, ACorruptCatalogIsDataLossAndNothingIsSwept) {
-  SaveOne(RandomBytes(100'000, 1));
+  SaveOne(RandomBytes(200'000, 1));
   store_.reset();
   const std::vector<std::string> packs = FilesIn(paths_.PacksDir());
   std::ofstream(paths_.Catalog()) << std::string(50'000, 'x');
@@ -130,7 +130,7 @@ TEST_F(StoreTest, ACorruptCatalogIsDataLossAndNothingIsSwept) {
 }
 
 TEST_F(StoreTest, OpeningSweepsWhatNoCommitFinished) {
-  const std::string bytes = RandomBytes(100'000, 1);
+  const std::string bytes = RandomBytes(200'000, 1);
   const CheckpointName name = SaveOne(bytes);
   store_.reset();
   std::ofstream(paths_.Pack(std::string(32, 'a'))) << "never committed";
@@ -157,20 +157,20 @@ TEST_F(StoreTest, HandlesResolve) {
 }
 
 TEST_F(StoreTest, EqualTensorsAreStoredOnceAcrossCheckpoints) {
-  const Tensors first = {{"a", RandomBytes(100'000, 1)}};
-  const Tensors second = {{"x", RandomBytes(100'000, 1)},
-                          {"y", RandomBytes(100'000, 1)}};
+  const Tensors first = {{"a", RandomBytes(200'000, 1)}};
+  const Tensors second = {{"x", RandomBytes(200'000, 1)},
+                          {"y", RandomBytes(200'000, 1)}};
   ASSERT_OK(Save(*store_, first).status());
   ASSERT_OK_AND_ASSIGN(const Checkpoint twice, Save(*store_, second));
   ASSERT_OK_AND_ASSIGN(const Checkpoint referring,
                        SaveReferences(*store_, second));
-  EXPECT_EQ(PackBytes(data_dir_), 100'000);
-  EXPECT_EQ(twice.num_bytes, 100'000);
+  EXPECT_EQ(PackBytes(data_dir_), 200'000);
+  EXPECT_EQ(twice.num_bytes, 200'000);
   EXPECT_OK(CheckReadable(*store_, referring.name, second));
 }
 
 TEST_F(StoreTest, ACheckpointOutlivesTheOneItSharesWith) {
-  const Tensors tensors = {{"a", RandomBytes(100'000, 1)}};
+  const Tensors tensors = {{"a", RandomBytes(200'000, 1)}};
   ASSERT_OK_AND_ASSIGN(const Checkpoint source, Save(*store_, tensors));
   ASSERT_OK_AND_ASSIGN(const Checkpoint derived,
                        SaveReferences(*store_, tensors));
@@ -188,7 +188,7 @@ TEST_F(StoreTest, AReferenceToWhatTheStoreDoesNotHoldIsAborted) {
 }
 
 TEST_F(StoreTest, DeletedCheckpointsAreGoneButHeldBytesStay) {
-  for (const size_t size : {10, 100'000}) {  // in the catalog, and in a pack
+  for (const size_t size : {10, 200'000}) {  // in the catalog, and in a pack
     const std::string bytes = RandomBytes(size, 1);
     const CheckpointName name = SaveOne(bytes);
     ASSERT_OK_AND_ASSIGN(const BlobData held,
@@ -379,10 +379,10 @@ TEST_F(StoreTest, ArchitecturesAreKeptAndListedByPage) {
 }
 
 TEST_F(StoreTest, APackThatIsGoneOrCutIsDataLoss) {
-  const std::string bytes = RandomBytes(100'000, 1);
+  const std::string bytes = RandomBytes(200'000, 1);
   SaveOne(bytes);
   const std::string pack = paths_.Pack(FilesIn(paths_.PacksDir()).at(0));
-  std::filesystem::resize_file(pack, 99'999);
+  std::filesystem::resize_file(pack, 199'999);
   const absl::Status cut = store_->OpenBlob(Digest::Of(bytes)).status();
   EXPECT_THAT(cut, StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_EQ(GetErrorInfo(cut)->reason, reason::kDataLoss);
