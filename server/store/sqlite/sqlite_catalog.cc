@@ -53,7 +53,8 @@ Checkpoint Written(const CheckpointName& name, absl::Time create_time,
   written.create_time = absl::FromUnixNanos(absl::ToUnixNanos(create_time));
   written.labels = checkpoint.labels;
   if (checkpoint.alias.has_value()) written.aliases = {*checkpoint.alias};
-  written.num_tensors = checkpoint.manifest.entries.size();
+  written.num_tensors =
+      static_cast<int64_t>(checkpoint.manifest.entries.size());
   written.num_bytes = num_bytes;
   written.report_json = checkpoint.report_json;
   written.origin_json = checkpoint.origin_json;
