@@ -6,6 +6,7 @@ import io
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 
 import grpc
 import pytest
@@ -15,6 +16,7 @@ from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
+from harness.cli import DONE, CommandLine
 from harness.server import Server, binary
 from harness.tensors import assert_same_state
 from warmstart.v1 import model_initializer_pb2, model_initializer_pb2_grpc
@@ -70,6 +72,13 @@ class StalledUpload:
         yield request(chunk=data[half:])
 
 
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
+
+
 def test_a_restart_finds_everything(server):
     with server.client() as client:
         saved = client.save(state(1), labels={"a": "b"}, alias="one").checkpoint
@@ -98,6 +107,30 @@ def test_a_killed_server_keeps_what_it_answered(server):
     with server.client() as client:
         assert [checkpoint.name for checkpoint in client.list()] == [saved.name]
         assert_same_state(client.state_dict(saved.name), state(1))
+
+
+def test_the_command_lines_upload_outlives_a_killed_server(server, tmp_path):
+    # More than fits into the buffers between the two, so that the upload is still
+    # under way when the server stands still.
+    tensors = {"w": torch.randn(64, 1 << 20)}
+    path = tmp_path / "model.pt"
+    torch.save(tensors, path)
+    upload = CommandLine(server).start("save", path, "--alias", "late", "--quiet")
+    wait_until(server.staged)
+    server.pause()
+    assert server.packs() == {}
+    server.kill()
+    time.sleep(0.5)  # the first tries find nobody
+    assert not upload.ended()
+    server.restart()
+    ran = upload.wait()
+    assert ran.code == DONE, ran.err
+    handle = ran.out.strip()
+    with server.client() as client:
+        assert [checkpoint.name for checkpoint in client.list()] == [handle]
+        assert client.get("aliases/late").name == handle
+        assert_same_state(client.state_dict(handle), tensors)
+    assert server.staged() == []
 
 
 def test_sigterm_ends_an_idle_server_cleanly(server):
