@@ -45,7 +45,8 @@ std::vector<ProposedRule> FindSuffixes(const KeyPairing& pairing,
   for (const auto& [position, entries] : takers) {
     const std::string& from = pairing.keys()[position].key;
     const std::string& to = pairing.target().entries[entries[0]].key;
-    if (from.size() > kMaxRuleTextBytes || to.size() > kMaxRuleTextBytes) continue;
+    if (from.size() > kMaxRuleTextBytes || to.size() > kMaxRuleTextBytes)
+      continue;
     if (entries.size() == 1) {
       proposals.push_back({RenameRule{from, to}, {{position, to}}});
       continue;

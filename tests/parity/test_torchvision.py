@@ -2,9 +2,14 @@
 
 from __future__ import annotations
 
+import json
+import shlex
+
 import pytest
 import torch
 import torchvision
+import warmstart
+from google.protobuf import json_format
 from harness.tensors import assert_same_state
 
 from parity.published import random_state, register
@@ -76,12 +81,6 @@ def test_what_wrappers_add_is_taken_off(client, wrapper):
 
 def test_an_automatic_match_is_what_its_rules_do(client):
     """The rules that automatic matching reports do the same when they are given."""
-    import json  # noqa: PLC0415
-    import shlex  # noqa: PLC0415
-
-    import warmstart  # noqa: PLC0415
-    from google.protobuf import json_format  # noqa: PLC0415
-
     model = make("squeezenet1_1")
     register(client, "torchvision_explicit", model)
     state = random_state(model, 3)
