@@ -62,7 +62,7 @@ def test_resnet_with_other_classes_and_input_channels(client, arch, channels):
 
 @pytest.mark.parametrize("channels", [1, 2, 4, 5])
 def test_other_kernels_and_rows_of_channels(client, channels):
-    """adapt_input_conv alone, for weights of three channels and of a space-to-depth stem."""
+    """adapt_input_conv alone: three channels, and a space-to-depth stem."""
     for source_channels in (3, 12):
         weight = torch.randn(8, source_channels, 5, 5)
         try:
