@@ -24,7 +24,7 @@ if [[ ! -x $WARMSTART_BASE_PYTHON ]]; then
 fi
 
 WARMSTART_VENV=$WARMSTART_CACHE/venv-$(
-  { cat "$WARMSTART_ROOT"/tools/requirements{,-data}.txt
+  { cat "$WARMSTART_ROOT"/tools/requirements{,-models,-data}.txt
     [[ -z $WARMSTART_BASE_PYTHON ]] || "$WARMSTART_BASE_PYTHON" --version
   } | sha256sum | cut -c1-12)
 

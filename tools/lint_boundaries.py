@@ -53,6 +53,7 @@ ROOMS = {
     "tests/client": room(
         "client/cpp", "client/cli", "tests/testing", libraries=("gRPC",)
     ),
+    "tests/bench": room(*_VOCABULARY, "server/planner"),
     "tests/fuzz": room(*_VOCABULARY, "server/format", "tests/format", "tests/testing"),
 }
 

@@ -80,7 +80,7 @@ make_venv() {
   local pip=("$WARMSTART_VENV/bin/python" -m pip
              --disable-pip-version-check --no-input)
   [[ -t 1 ]] || pip+=(--quiet)
-  "${pip[@]}" install -r tools/requirements.txt
+  "${pip[@]}" install -r tools/requirements.txt -r tools/requirements-models.txt
   "${pip[@]}" install --no-deps -r tools/requirements-data.txt
   touch "$WARMSTART_VENV/.complete"
 }

@@ -12,6 +12,7 @@ constexpr const Command* kCommands[] = {
     &kDownloadCommand,
     &kListCommand,
     &kShowCommand,
+    &kDiffCommand,
     &kLabelCommand,
     &kDeleteCommand,
     &kAliasSetCommand,

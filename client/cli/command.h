@@ -59,6 +59,7 @@ extern const Command kDownloadCommand;
 // command_list.cc
 extern const Command kListCommand;
 // command_show.cc
+extern const Command kDiffCommand;
 extern const Command kShowCommand;
 // command_label.cc
 extern const Command kLabelCommand;

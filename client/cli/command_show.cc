@@ -15,6 +15,7 @@ namespace {
 constexpr Flag kFlags[] = {
     {.name = "tensors",
      .help = "Print the tensors instead: key, dtype, shape, SHA-256."},
+    {.name = "tree", .help = "The report by module, repeated layers folded."},
 };
 
 void PrintFacts(const v1::Checkpoint& checkpoint, const Session& session) {
@@ -36,7 +37,8 @@ void PrintFacts(const v1::Checkpoint& checkpoint, const Session& session) {
   fact("origin", OriginText(checkpoint.origin()));
 }
 
-void PrintCheckpoint(const v1::Checkpoint& checkpoint, const Session& session) {
+void PrintCheckpoint(const v1::Checkpoint& checkpoint, bool tree,
+                     const Session& session) {
   PrintFacts(checkpoint, session);
   if (!checkpoint.metadata().fields().empty()) {
     session.Print(absl::StrCat(
@@ -47,11 +49,13 @@ void PrintCheckpoint(const v1::Checkpoint& checkpoint, const Session& session) {
     session.Print(
         "\n" + RenderReport(checkpoint.report(),
                             {.style = session.table_style(),
+                             .tree = tree,
                              .sources = OriginSources(checkpoint.origin())}));
   }
 }
 
-absl::Status ShowCheckpoint(const std::string& handle, Session& session) {
+absl::Status ShowCheckpoint(const std::string& handle, bool tree,
+                            Session& session) {
   v1::GetCheckpointRequest request;
   request.set_name(handle);
   request.set_view(v1::CHECKPOINT_VIEW_FULL);
@@ -60,7 +64,7 @@ absl::Status ShowCheckpoint(const std::string& handle, Session& session) {
   if (session.json()) {
     session.PrintJson(checkpoint);
   } else {
-    PrintCheckpoint(checkpoint, session);
+    PrintCheckpoint(checkpoint, tree, session);
   }
   return absl::OkStatus();
 }
@@ -98,15 +102,16 @@ absl::Status ShowTensors(const std::string& handle, Session& session) {
 
 absl::Status Run(const Arguments& arguments, Session& session) {
   const std::string& handle = arguments.positional().front();
-  return arguments.Has("tensors") ? ShowTensors(handle, session)
-                                  : ShowCheckpoint(handle, session);
+  return arguments.Has("tensors")
+             ? ShowTensors(handle, session)
+             : ShowCheckpoint(handle, arguments.Has("tree"), session);
 }
 
 }  // namespace
 
 const Command kShowCommand = {
     .name = "show",
-    .synopsis = "HANDLE [--tensors]",
+    .synopsis = "HANDLE [--tensors|--tree]",
     .summary = "Show a checkpoint's origin, report, or tensors.",
     .example =
         "warmstart show aliases/demo/net-b\n"

@@ -12,15 +12,16 @@ namespace warmstart::client {
 namespace {
 
 void PrintResponse(const v1::WarmStartRequest& request,
-                   const v1::WarmStartResponse& response,
+                   const v1::WarmStartResponse& response, bool tree,
                    const Session& session) {
   std::vector<std::string> sources;
   for (const v1::Source& source : request.sources()) {
     sources.push_back(source.checkpoint());
   }
-  session.Print(RenderReport(
-      response.report(),
-      {.style = session.table_style(), .sources = std::move(sources)}));
+  session.Print(
+      RenderReport(response.report(), {.style = session.table_style(),
+                                       .tree = tree,
+                                       .sources = std::move(sources)}));
   session.Print(response.has_checkpoint()
                     ? absl::StrCat("\nstored ",
                                    CheckpointLine(response.checkpoint()), "\n")
@@ -35,7 +36,7 @@ absl::Status Run(const Arguments& arguments, Session& session) {
   if (session.json()) {
     session.PrintJson(response);
   } else if (!arguments.Has("quiet")) {
-    PrintResponse(request, response, session);
+    PrintResponse(request, response, arguments.Has("tree"), session);
   } else if (response.has_checkpoint()) {
     session.Print(absl::StrCat(response.checkpoint().name(), "\n"));
   }

@@ -5,56 +5,15 @@
 #include <optional>
 #include <utility>
 
-#include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/strings/strip.h"
+#include "client/cli/outcome_text.h"
+#include "client/cli/report_tree.h"
 #include "client/cli/text.h"
 
 namespace warmstart::client {
 namespace {
-
-// "TARGET_OUTCOME_MATCHED" -> "matched". A number that this version does not
-// know is shown as it is.
-template <typename Outcome>
-std::string OutcomeName(Outcome outcome, const std::string& enum_name,
-                        absl::string_view prefix) {
-  if (enum_name.empty()) return absl::StrCat("outcome ", outcome);
-  return absl::AsciiStrToLower(absl::StripPrefix(enum_name, prefix));
-}
-
-std::string NameOf(v1::TargetOutcome outcome) {
-  return OutcomeName(outcome, v1::TargetOutcome_Name(outcome),
-                     "TARGET_OUTCOME_");
-}
-
-std::string NameOf(v1::SourceOutcome outcome) {
-  return OutcomeName(outcome, v1::SourceOutcome_Name(outcome),
-                     "SOURCE_OUTCOME_");
-}
-
-// Green for what was loaded as it is, cyan for what was changed on the way,
-// yellow for what deserves a look.
-Color ColorOf(v1::TargetOutcome outcome) {
-  switch (outcome) {
-    case v1::TARGET_OUTCOME_MATCHED:
-      return Color::kGreen;
-    case v1::TARGET_OUTCOME_INITIALIZED:
-      return Color::kYellow;
-    default:
-      return Color::kCyan;
-  }
-}
-
-Color ColorOf(v1::SourceOutcome outcome) {
-  switch (outcome) {
-    case v1::SOURCE_OUTCOME_UNEXPECTED:
-    case v1::SOURCE_OUTCOME_MISMATCHED:
-      return Color::kYellow;
-    default:
-      return Color::kDim;
-  }
-}
 
 class ReportText {
  public:
@@ -68,7 +27,12 @@ class ReportText {
     AddSources();
     AddRules();
     AddNotes();
-    AddTable(Targets());
+    AddSuggestions();
+    if (options_.tree) {
+      absl::StrAppend(&text_, "\n", RenderReportTree(report_, options_.style));
+    } else {
+      AddTable(Targets());
+    }
     AddTable(UnusedSources());
     return std::move(text_);
   }
@@ -112,10 +76,11 @@ class ReportText {
     if (counts.empty()) return;
     const std::string line =
         absl::StrJoin(counts, ", ", [&](std::string* out, const auto& count) {
-          absl::StrAppend(out, Paint(ColorOf(count.first),
-                                     absl::StrCat(FormatCount(count.second),
-                                                  " ", NameOf(count.first)),
-                                     options_.style.color));
+          absl::StrAppend(out,
+                          Paint(OutcomeColor(count.first),
+                                absl::StrCat(FormatCount(count.second), " ",
+                                             OutcomeText(count.first)),
+                                options_.style.color));
         });
     absl::StrAppend(&text_, label, line, "\n");
   }
@@ -140,14 +105,25 @@ class ReportText {
 
   void AddRules() {
     for (const v1::RuleUse& use : report_.rules()) {
-      AddLine(Color::kPlain, absl::StrCat("rule ", use.rule(), ": changed ",
-                                          Plural(use.keys(), "key")));
+      AddLine(
+          Color::kPlain,
+          absl::StrCat(use.automatic() ? "automatic rule " : "rule ",
+                       use.rule(), ": changed ", Plural(use.keys(), "key")));
     }
   }
 
   void AddNotes() {
     for (const std::string& note : report_.notes()) {
       AddLine(Color::kYellow, absl::StrCat("note: ", note));
+    }
+  }
+
+  void AddSuggestions() {
+    for (const v1::RuleSuggestion& suggestion : report_.suggestions()) {
+      AddLine(Color::kYellow,
+              absl::StrCat("try ", suggestion.rule(), ": ",
+                           Plural(suggestion.keys(), "more key"), ", ",
+                           Plural(suggestion.parameters(), "parameter")));
     }
   }
 
@@ -160,13 +136,13 @@ class ReportText {
     Table table(
         {{"OUTCOME"}, {"KEY"}, {"SHAPE"}, {"DTYPE"}, {"FROM"}, {"HOW"}});
     for (const v1::TargetEntry& entry : report_.entries()) {
-      const Color color = ColorOf(entry.outcome());
-      table.AddRow({{NameOf(entry.outcome()), color},
+      const Color color = OutcomeColor(entry.outcome());
+      table.AddRow({{OutcomeText(entry.outcome()), color},
                     {entry.key()},
                     {FormatShape(entry.shape())},
                     {entry.dtype()},
                     {From(entry)},
-                    {How(entry)}});
+                    {HowText(entry)}});
     }
     return table;
   }
@@ -185,12 +161,10 @@ class ReportText {
     if (entry.dtype() != entry.source_dtype()) {
       absl::StrAppend(&from, " ", entry.source_dtype());
     }
+    if (!entry.more_sources().empty()) {
+      absl::StrAppend(&from, " and ", entry.more_sources_size(), " more");
+    }
     return from;
-  }
-
-  static std::string How(const v1::TargetEntry& entry) {
-    if (!entry.initializer().empty()) return entry.initializer();
-    return absl::StrJoin(entry.rules(), ", ");
   }
 
   // Those that were not loaded.
@@ -198,10 +172,11 @@ class ReportText {
     Table table({{"NOT LOADED"}, {"KEY"}, {"SHAPE"}, {"DTYPE"}});
     for (const v1::SourceEntry& entry : report_.source_entries()) {
       if (entry.outcome() == v1::SOURCE_OUTCOME_USED) continue;
-      table.AddRow({{NameOf(entry.outcome()), ColorOf(entry.outcome())},
-                    {absl::StrCat(SourceNumber(entry.source()), entry.key())},
-                    {FormatShape(entry.shape())},
-                    {entry.dtype()}});
+      table.AddRow(
+          {{OutcomeText(entry.outcome()), OutcomeColor(entry.outcome())},
+           {absl::StrCat(SourceNumber(entry.source()), entry.key())},
+           {FormatShape(entry.shape())},
+           {entry.dtype()}});
     }
     return table;
   }

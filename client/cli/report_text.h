@@ -26,6 +26,8 @@ struct ReportOptions {
   TableStyle style;
   // Whether PyTorch's message comes first.
   bool summary = true;
+  // By module, with repeated layers folded, rather than key by key.
+  bool tree = false;
   // The sources' names, in the request's order, where they are known.
   std::vector<std::string> sources;
 };

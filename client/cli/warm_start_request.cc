@@ -3,8 +3,12 @@
 #include <map>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/status.h"
+#include "absl/strings/numbers.h"
+#include "absl/strings/str_cat.h"
+#include "client/cli/matching_flags.h"
 #include "client/cli/usage_error.h"
 #include "client/cli/values.h"
 #include "client/cpp/status_macros.h"
@@ -41,6 +45,56 @@ constexpr Flag kFlags[] = {
      .value = "PREFIX",
      .help = "Puts a prefix before all source keys.",
      .repeated = true},
+    {.name = "template",
+     .value = "TO=FROM",
+     .help =
+         "Target keys that look like TO come from the source keys that FROM "
+         "makes of their holes: h.{i}.{rest*}=h.{2*i}.{rest*}.",
+     .repeated = true},
+    {.name = "rule",
+     .value = "JSON",
+     .help = "Any key rule, as reports print those that have no short form.",
+     .repeated = true},
+    {.name = "rules",
+     .value = "FILE",
+     .help = "Key rules and more from a JSON or YAML file; see "
+             "docs/matching.md.",
+     .repeated = true},
+    {.name = "invert",
+     .help =
+         "Undoes the rules instead, last first: back to the layout that the "
+         "checkpoint came in."},
+    {.name = "match",
+     .value = "exact|auto",
+     .help = "auto: where keys do not match, takes off what frameworks put "
+             "before them, then tries suffixes, then shapes in order; the "
+             "report has the rules that it found."},
+    {.name = "combine",
+     .value = "WAY",
+     .help = "How several sources become one: overlay (the default), average, "
+             "moving-average=DECAY, slerp=T, task-arithmetic."},
+    {.name = "weight",
+     .value = "W",
+     .help = "Weight of the --from before it, for --combine.",
+     .repeated = true},
+    {.name = "lora",
+     .value = "ALPHA[,rslora]",
+     .help = "The --from before it is a LoRA adapter, which is merged into the "
+             "others.",
+     .repeated = true},
+    {.name = "adapt",
+     .value = "GLOB=ADAPTER",
+     .help = "How tensors of another shape are made to fit, by target key: "
+             "auto, rows, rows:mean, input_channels, inflate, "
+             "position_embedding, position_embedding_1d, "
+             "relative_position_bias, patch_embedding, slice_and_pad.",
+     .repeated = true},
+    {.name = "init",
+     .value = "GLOB=INITIALIZER",
+     .help =
+         "How target keys that are not loaded are initialized: zeros, ones, "
+         "constant:V, normal:STD, uniform:BOUND, kaiming_uniform.",
+     .repeated = true},
     {.name = "include",
      .value = "GLOB",
      .help = "Loads only source keys that match (before any renaming).",
@@ -51,9 +105,9 @@ constexpr Flag kFlags[] = {
      .repeated = true},
     {.name = "strict", .help = "Any missing or unexpected key is an error."},
     {.name = "on-shape-mismatch",
-     .value = "error|skip",
+     .value = "error|skip|adapt",
      .help = "A source tensor of another shape is an error, as in PyTorch (the "
-             "default), or the target's is initialized."},
+             "default), left out, or adapted as its key and shape suggest."},
     {.name = "on-dtype-mismatch",
      .value = "cast|keep|error",
      .help = "A source tensor of another dtype is converted, as in PyTorch "
@@ -62,6 +116,20 @@ constexpr Flag kFlags[] = {
      .value = "FRACTION",
      .help = "An error where less of the target's parameters is loaded; 0 to "
              "1."},
+    {.name = "coverage",
+     .value = "GLOB=FRACTION",
+     .help = "The same for a part of the target: backbone.*=1.0.",
+     .repeated = true},
+    {.name = "expect-missing",
+     .value = "RE",
+     .help = "Target keys that may be missing (RE2, searched in the key).",
+     .repeated = true},
+    {.name = "expect-unexpected",
+     .value = "RE",
+     .help = "Source keys that may be left over.",
+     .repeated = true},
+    {.name = "refuse-non-finite",
+     .help = "An error where what is loaded holds a NaN or an infinity."},
     {.name = "device",
      .value = "DEVICE",
      .help = "Where the load is performed: cpu, cuda, cuda:N, auto. Default: "
@@ -82,6 +150,8 @@ constexpr Flag kFlags[] = {
      .value = "ID",
      .help = "Running the command again with the same ID gives the same "
              "checkpoint. Default: a new one for each run."},
+    {.name = "tree",
+     .help = "Report by module, repeated layers folded, instead of by key."},
     {.name = "quiet", .help = "Print the new handle alone.", .letter = 'q'},
 };
 
@@ -96,6 +166,11 @@ class OrderedFlags {
     if (use.name == "subtree") return TakeSubtree(use.value);
     if (use.name == "rename") return TakeRename(use.value);
     if (use.name == "rename-regex") return TakeRegex(use.value);
+    if (use.name == "weight") return TakeWeight(use.value);
+    if (use.name == "lora") return TakeLora(use.value);
+    if (use.name == "template") return TakeRule(ParseTemplate(use.value));
+    if (use.name == "rule") return TakeRule(ParseRule(use.value));
+    if (use.name == "rules") return ReadRulesFile(use.value, request_);
     if (use.name == "strip-prefix") {
       request_.add_key_rules()->set_strip_prefix(use.value);
     } else if (use.name == "add-prefix") {
@@ -110,16 +185,46 @@ class OrderedFlags {
     return absl::OkStatus();
   }
 
-  absl::Status TakeSubtree(const std::string& path) {
+  // The source that `flag`, which stands behind it, says something of.
+  absl::StatusOr<v1::Source*> LastSource(absl::string_view flag) {
     const int count = request_.sources_size();
-    if (count == 0) {
-      return UsageError("--subtree comes after the --from that it belongs to");
+    if (count > 0) return request_.mutable_sources(count - 1);
+    return UsageError(
+        absl::StrCat(flag, " comes after the --from that it belongs to"));
+  }
+
+  static absl::Status GivenTwice(absl::string_view flag) {
+    return UsageError(absl::StrCat(flag, " is given twice for one --from"));
+  }
+
+  absl::Status TakeSubtree(const std::string& path) {
+    CLIENT_ASSIGN_OR_RETURN(v1::Source* const source, LastSource("--subtree"));
+    if (!source->subtree().empty()) return GivenTwice("--subtree");
+    source->set_subtree(path);
+    return absl::OkStatus();
+  }
+
+  absl::Status TakeWeight(const std::string& text) {
+    CLIENT_ASSIGN_OR_RETURN(v1::Source* const source, LastSource("--weight"));
+    if (source->has_weight()) return GivenTwice("--weight");
+    double weight = 0;
+    if (!absl::SimpleAtod(text, &weight)) {
+      return UsageError(absl::StrCat("--weight: '", text, "' is no number"));
     }
-    v1::Source& source = *request_.mutable_sources(count - 1);
-    if (!source.subtree().empty()) {
-      return UsageError("--subtree is given twice for one --from");
-    }
-    source.set_subtree(path);
+    source->set_weight(weight);
+    return absl::OkStatus();
+  }
+
+  absl::Status TakeLora(const std::string& text) {
+    CLIENT_ASSIGN_OR_RETURN(v1::Source* const source, LastSource("--lora"));
+    if (source->has_lora()) return GivenTwice("--lora");
+    CLIENT_ASSIGN_OR_RETURN(*source->mutable_lora(), ParseLora(text));
+    return absl::OkStatus();
+  }
+
+  absl::Status TakeRule(absl::StatusOr<v1::KeyRule> rule) {
+    if (!rule.ok()) return std::move(rule).status();
+    *request_.add_key_rules() = *std::move(rule);
     return absl::OkStatus();
   }
 
@@ -144,26 +249,74 @@ class OrderedFlags {
   v1::WarmStartRequest& request_;
 };
 
-v1::ShapeMismatchPolicy ShapePolicy(const Arguments& arguments) {
-  const std::string policy = arguments.Get("on-shape-mismatch").value_or("");
-  if (policy == "error") return v1::SHAPE_MISMATCH_POLICY_ERROR;
-  if (policy == "skip") return v1::SHAPE_MISMATCH_POLICY_SKIP;
-  return v1::SHAPE_MISMATCH_POLICY_UNSPECIFIED;
+// The policies, where they are given: a rules file may have set them.
+void TakePolicies(const Arguments& arguments, v1::WarmStartRequest& request) {
+  const std::string shape = arguments.Get("on-shape-mismatch").value_or("");
+  if (shape == "error") {
+    request.set_on_shape_mismatch(v1::SHAPE_MISMATCH_POLICY_ERROR);
+  } else if (shape == "skip") {
+    request.set_on_shape_mismatch(v1::SHAPE_MISMATCH_POLICY_SKIP);
+  } else if (shape == "adapt") {
+    request.set_on_shape_mismatch(v1::SHAPE_MISMATCH_POLICY_ADAPT);
+  }
+  const std::string dtype = arguments.Get("on-dtype-mismatch").value_or("");
+  if (dtype == "cast") {
+    request.set_on_dtype_mismatch(v1::DTYPE_MISMATCH_POLICY_CAST);
+  } else if (dtype == "keep") {
+    request.set_on_dtype_mismatch(v1::DTYPE_MISMATCH_POLICY_KEEP);
+  } else if (dtype == "error") {
+    request.set_on_dtype_mismatch(v1::DTYPE_MISMATCH_POLICY_ERROR);
+  }
+  const std::string match = arguments.Get("match").value_or("");
+  if (match == "exact") request.set_key_matching(v1::KEY_MATCHING_EXACT);
+  if (match == "auto") request.set_key_matching(v1::KEY_MATCHING_AUTO);
+  if (arguments.Has("invert")) request.set_invert_key_rules(true);
+  if (arguments.Has("strict")) request.set_strict(true);
+  if (arguments.Has("refuse-non-finite")) request.set_refuse_non_finite(true);
 }
 
-v1::DtypeMismatchPolicy DtypePolicy(const Arguments& arguments) {
-  const std::string policy = arguments.Get("on-dtype-mismatch").value_or("");
-  if (policy == "cast") return v1::DTYPE_MISMATCH_POLICY_CAST;
-  if (policy == "keep") return v1::DTYPE_MISMATCH_POLICY_KEEP;
-  if (policy == "error") return v1::DTYPE_MISMATCH_POLICY_ERROR;
-  return v1::DTYPE_MISMATCH_POLICY_UNSPECIFIED;
+// Adds what `parse` makes of each value of a flag to a field.
+template <typename Message, typename Parse>
+absl::Status TakeAll(const Arguments& arguments, absl::string_view flag,
+                     Parse parse,
+                     google::protobuf::RepeatedPtrField<Message>* field) {
+  for (const std::string& text : arguments.All(flag)) {
+    CLIENT_ASSIGN_OR_RETURN(*field->Add(), parse(text));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<std::string> AsItIs(const std::string& text) { return text; }
+
+absl::Status TakeMatching(const Arguments& arguments,
+                          v1::WarmStartRequest& request) {
+  CLIENT_RETURN_IF_ERROR(
+      TakeAll(arguments, "include", AsItIs, request.mutable_include()));
+  CLIENT_RETURN_IF_ERROR(
+      TakeAll(arguments, "exclude", AsItIs, request.mutable_exclude()));
+  CLIENT_RETURN_IF_ERROR(TakeAll(arguments, "adapt", ParseAdapter,
+                                 request.mutable_shape_adapters()));
+  CLIENT_RETURN_IF_ERROR(TakeAll(arguments, "init", ParseInitializer,
+                                 request.mutable_initializers()));
+  CLIENT_RETURN_IF_ERROR(TakeAll(arguments, "coverage", ParseCoverageGate,
+                                 request.mutable_coverage_gates()));
+  CLIENT_RETURN_IF_ERROR(TakeAll(arguments, "expect-missing", AsItIs,
+                                 request.mutable_expected_missing()));
+  CLIENT_RETURN_IF_ERROR(TakeAll(arguments, "expect-unexpected", AsItIs,
+                                 request.mutable_expected_unexpected()));
+  if (const auto combination = arguments.Get("combine")) {
+    CLIENT_ASSIGN_OR_RETURN(*request.mutable_combination(),
+                            ParseCombination(*combination));
+  }
+  TakePolicies(arguments, request);
+  return absl::OkStatus();
 }
 
 absl::Status TakeNumbers(const Arguments& arguments,
                          v1::WarmStartRequest& request) {
   CLIENT_ASSIGN_OR_RETURN(const std::optional<double> min_coverage,
                           FractionValue(arguments, "min-coverage"));
-  request.set_min_coverage(min_coverage.value_or(0));
+  if (min_coverage.has_value()) request.set_min_coverage(*min_coverage);
   CLIENT_ASSIGN_OR_RETURN(const std::optional<uint64_t> seed,
                           Uint64Value(arguments, "seed"));
   if (seed.has_value()) request.set_seed(*seed);
@@ -185,15 +338,7 @@ absl::StatusOr<v1::WarmStartRequest> BuildWarmStartRequest(
   if (request.sources().empty()) {
     return UsageError("--from HANDLE is missing: what to start from");
   }
-  for (const std::string& glob : arguments.All("include")) {
-    request.add_include(glob);
-  }
-  for (const std::string& glob : arguments.All("exclude")) {
-    request.add_exclude(glob);
-  }
-  request.set_strict(arguments.Has("strict"));
-  request.set_on_shape_mismatch(ShapePolicy(arguments));
-  request.set_on_dtype_mismatch(DtypePolicy(arguments));
+  CLIENT_RETURN_IF_ERROR(TakeMatching(arguments, request));
   CLIENT_RETURN_IF_ERROR(TakeNumbers(arguments, request));
   request.set_device(arguments.Get("device").value_or(""));
   request.set_validate_only(arguments.Has("dry-run"));

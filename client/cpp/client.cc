@@ -159,6 +159,12 @@ absl::StatusOr<v1::ListCheckpointsResponse> Client::ListCheckpoints(
               &v1::Checkpoints::StubInterface::ListCheckpoints, request);
 }
 
+absl::StatusOr<v1::DiffCheckpointsResponse> Client::DiffCheckpoints(
+    const v1::DiffCheckpointsRequest& request) {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.checkpoints,
+              &v1::Checkpoints::StubInterface::DiffCheckpoints, request);
+}
+
 absl::StatusOr<v1::Manifest> Client::GetManifest(
     const v1::GetManifestRequest& request) {
   return Call(options_, Retry::kWhenUnavailable, *stubs_.checkpoints,

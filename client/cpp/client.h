@@ -94,6 +94,8 @@ class Client {
       const v1::GetCheckpointRequest& request);
   absl::StatusOr<v1::ListCheckpointsResponse> ListCheckpoints(
       const v1::ListCheckpointsRequest& request);
+  absl::StatusOr<v1::DiffCheckpointsResponse> DiffCheckpoints(
+      const v1::DiffCheckpointsRequest& request);
   absl::StatusOr<v1::Manifest> GetManifest(
       const v1::GetManifestRequest& request);
   // Replaces a checkpoint's labels.

@@ -31,6 +31,7 @@ inline constexpr char kStrictNotMet[] = "STRICT_NOT_MET";
 inline constexpr char kShapeMismatch[] = "SHAPE_MISMATCH";
 inline constexpr char kDtypeMismatch[] = "DTYPE_MISMATCH";
 inline constexpr char kCoverageNotMet[] = "COVERAGE_NOT_MET";
+inline constexpr char kNonFiniteValues[] = "NON_FINITE_VALUES";
 inline constexpr char kDeviceUnavailable[] = "DEVICE_UNAVAILABLE";
 inline constexpr char kRequestIdReused[] = "REQUEST_ID_REUSED";
 inline constexpr char kFormatLacksDtype[] = "FORMAT_LACKS_DTYPE";

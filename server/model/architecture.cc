@@ -3,6 +3,7 @@
 #include <cmath>
 #include <type_traits>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
@@ -84,22 +85,47 @@ absl::Status CheckEntry(const ArchitectureEntry& entry, size_t index) {
   };
   if (entry.key.empty()) return refuse("the key is empty");
   if (!IsUtf8(entry.key)) return refuse("the key is not UTF-8");
-  if (const std::string problem =
-          InitializerProblem(entry.initializer, entry.spec);
-      !problem.empty()) {
-    return refuse(problem);
+  const absl::Status initializer =
+      ValidateInitializer(entry.initializer, entry.spec);
+  return initializer.ok() ? initializer : refuse(initializer.message());
+}
+
+absl::Status CheckTie(
+    const ArchitectureEntry& entry, size_t index,
+    const absl::flat_hash_map<absl::string_view, const ArchitectureEntry*>&
+        earlier) {
+  if (entry.tied_to.empty()) return absl::OkStatus();
+  const auto found = earlier.find(entry.tied_to);
+  absl::string_view problem;
+  if (found == earlier.end()) {
+    problem = "is no earlier entry";
+  } else if (!found->second->tied_to.empty()) {
+    problem = "is tied itself; name the entry that it is tied to";
+  } else if (found->second->spec != entry.spec ||
+             found->second->kind != entry.kind) {
+    problem = "is of another dtype, shape or kind";
+  } else {
+    return absl::OkStatus();
   }
-  if (!std::holds_alternative<ConstantInit>(entry.initializer) &&
-      !IsFloatingPoint(entry.spec.dtype())) {
-    return refuse(absl::StrCat(InitializerName(entry.initializer),
-                               " makes fractions, which ",
-                               DTypeName(entry.spec.dtype()),
-                               " cannot hold; use zeros, ones or constant"));
-  }
-  return absl::OkStatus();
+  return absl::InvalidArgumentError(absl::StrCat("entries[", index, "] '",
+                                                 entry.key, "': tied_to: '",
+                                                 entry.tied_to, "' ", problem));
 }
 
 }  // namespace
+
+absl::Status ValidateInitializer(const Initializer& initializer,
+                                 const TensorSpec& spec) {
+  const std::string problem = InitializerProblem(initializer, spec);
+  if (!problem.empty()) return absl::InvalidArgumentError(problem);
+  if (!std::holds_alternative<ConstantInit>(initializer) &&
+      !IsFloatingPoint(spec.dtype())) {
+    return absl::InvalidArgumentError(absl::StrCat(
+        InitializerName(initializer), " makes fractions, which ",
+        DTypeName(spec.dtype()), " cannot hold; use zeros, ones or constant"));
+  }
+  return absl::OkStatus();
+}
 
 absl::Status ValidateArchitecture(const Architecture& architecture) {
   ASSIGN_OR_RETURN(const std::string name,
@@ -113,12 +139,13 @@ absl::Status ValidateArchitecture(const Architecture& architecture) {
         "entries: architecture '", architecture.name,
         "' has none; give its parameters and buffers in state_dict order"));
   }
-  absl::flat_hash_set<absl::string_view> keys;
+  absl::flat_hash_map<absl::string_view, const ArchitectureEntry*> entry_of;
   int64_t total_bytes = 0;
   for (size_t i = 0; i < architecture.entries.size(); ++i) {
     const ArchitectureEntry& entry = architecture.entries[i];
     RETURN_IF_ERROR(CheckEntry(entry, i));
-    if (!keys.insert(entry.key).second) {
+    RETURN_IF_ERROR(CheckTie(entry, i, entry_of));
+    if (!entry_of.emplace(entry.key, &entry).second) {
       return absl::InvalidArgumentError(absl::StrCat(
           "entries[", i, "]: key '", entry.key, "' is there twice"));
     }

@@ -63,6 +63,9 @@ struct ArchitectureEntry {
   TensorSpec spec;
   EntryKind kind = EntryKind::kParameter;
   Initializer initializer;
+  // The key of an earlier entry, of the same spec and kind, that is the same
+  // tensor under another name (tied weights); "" where there is none.
+  std::string tied_to;
 
   friend bool operator==(const ArchitectureEntry&,
                          const ArchitectureEntry&) = default;
@@ -88,6 +91,10 @@ struct Architecture {
 // that needs a fan which the shape does not have (fewer than two dimensions),
 // or that makes fractions for a type that has none.
 absl::Status ValidateArchitecture(const Architecture& architecture);
+
+// What of that concerns an initializer: whether it can make a tensor of `spec`.
+absl::Status ValidateInitializer(const Initializer& initializer,
+                                 const TensorSpec& spec);
 
 // "zeros", "constant", "normal", ...: for messages and reports.
 absl::string_view InitializerName(const Initializer& initializer);

@@ -74,6 +74,7 @@ Json EntryToJson(const ArchitectureEntry& entry) {
   json["key"] = entry.key;
   json["buffer"] = entry.kind == EntryKind::kBuffer;
   json["initializer"] = InitializerToJson(entry.initializer);
+  if (!entry.tied_to.empty()) json["tied_to"] = entry.tied_to;
   return json;
 }
 
@@ -82,7 +83,8 @@ ArchitectureEntry EntryFromJson(const Json& json) {
       json.at("key").get<std::string>(), json_codec::SpecFromJson(json),
       json.at("buffer").get<bool>() ? EntryKind::kBuffer
                                     : EntryKind::kParameter,
-      InitializerFromJson(json.at("initializer"))};
+      InitializerFromJson(json.at("initializer")),
+      json.value("tied_to", std::string())};
 }
 
 Architecture Decode(const Json& json) {

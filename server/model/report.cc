@@ -29,6 +29,8 @@ absl::string_view TargetOutcomeName(TargetOutcome outcome) {
       return "renamed";
     case TargetOutcome::kAdapted:
       return "adapted";
+    case TargetOutcome::kAveraged:
+      return "averaged";
     case TargetOutcome::kCast:
       return "cast";
     case TargetOutcome::kKept:

@@ -1,6 +1,10 @@
+#include <initializer_list>
 #include <string>
+#include <utility>
+#include <vector>
 
 #include "server/model/json_codec.h"
+#include "server/model/json_writer.h"
 #include "server/model/report.h"
 
 namespace warmstart {
@@ -9,14 +13,13 @@ namespace {
 using json_codec::Json;
 using json_codec::Malformed;
 using json_codec::ShapeFromJson;
-using json_codec::ShapeToJson;
 using json_codec::SpecFromJson;
-using json_codec::SpecToJson;
 
 constexpr TargetOutcome kTargetOutcomes[] = {
-    TargetOutcome::kMatched, TargetOutcome::kRenamed,
-    TargetOutcome::kAdapted, TargetOutcome::kCast,
-    TargetOutcome::kKept,    TargetOutcome::kInitialized};
+    TargetOutcome::kMatched,    TargetOutcome::kRenamed,
+    TargetOutcome::kAdapted,    TargetOutcome::kAveraged,
+    TargetOutcome::kCast,       TargetOutcome::kKept,
+    TargetOutcome::kInitialized};
 constexpr SourceOutcome kSourceOutcomes[] = {
     SourceOutcome::kUsed, SourceOutcome::kUnexpected, SourceOutcome::kExcluded,
     SourceOutcome::kShadowed, SourceOutcome::kMismatched};
@@ -37,23 +40,72 @@ SourceOutcome SourceOutcomeFromJson(const Json& json) {
   throw Malformed("unknown outcome '" + name + "'");
 }
 
+// As the fields of an object.
+void WriteSpec(JsonWriter& json, const TensorSpec& spec) {
+  json.Key("dtype").String(DTypeName(spec.dtype()));
+  json.Key("shape").Ints(spec.shape().sizes());
+}
+
+// `key` and `text`, if there is any.
+void WriteText(JsonWriter& json, absl::string_view key,
+               const std::string& text) {
+  if (!text.empty()) json.Key(key).String(text);
+}
+
+void Write(JsonWriter& json, const SourceTensorName& name) {
+  json.BeginArray();
+  json.Int(name.source);
+  json.String(name.key);
+  json.EndArray();
+}
+
+SourceTensorName SourceTensorNameFromJson(const Json& json) {
+  return SourceTensorName{json.at(0).get<int32_t>(),
+                          json.at(1).get<std::string>()};
+}
+
+template <typename T>
+std::vector<T> ListFromJson(const Json& json, T (*decode)(const Json&)) {
+  std::vector<T> values;
+  values.reserve(json.size());
+  for (const Json& value : json) values.push_back(decode(value));
+  return values;
+}
+
 // Reports are stored with every checkpoint, so what goes without saying is left
 // out: a source key or spec that is the target's own.
-Json ToJson(const TargetReport& entry) {
-  Json json = SpecToJson(entry.spec);
-  json["key"] = entry.key;
-  if (entry.kind == EntryKind::kBuffer) json["buffer"] = true;
-  json["outcome"] = std::string(TargetOutcomeName(entry.outcome));
+void Write(JsonWriter& json, const TargetReport& entry) {
+  json.BeginObject();
+  WriteSpec(json, entry.spec);
+  json.Key("key").String(entry.key);
+  if (entry.kind == EntryKind::kBuffer) json.Key("buffer").Bool(true);
+  json.Key("outcome").String(TargetOutcomeName(entry.outcome));
   if (entry.source >= 0) {
-    json["source"] = entry.source;
-    if (entry.source_key != entry.key) json["source_key"] = entry.source_key;
+    json.Key("source").Int(entry.source);
+    if (entry.source_key != entry.key) {
+      json.Key("source_key").String(entry.source_key);
+    }
     if (entry.source_spec != entry.spec && entry.source_spec.has_value()) {
-      json["source_spec"] = SpecToJson(*entry.source_spec);
+      json.Key("source_spec").BeginObject();
+      WriteSpec(json, *entry.source_spec);
+      json.EndObject();
     }
   }
-  if (!entry.rules.empty()) json["rules"] = entry.rules;
-  if (!entry.initializer.empty()) json["initializer"] = entry.initializer;
-  return json;
+  if (!entry.more_sources.empty()) {
+    json.Key("more_sources")
+        .Array(entry.more_sources,
+               [](JsonWriter& out, const auto& name) { Write(out, name); });
+  }
+  if (!entry.rules.empty()) json.Key("rules").Strings(entry.rules);
+  WriteText(json, "derivation", entry.derivation);
+  WriteText(json, "adaptation", entry.adaptation);
+  WriteText(json, "initializer", entry.initializer);
+  WriteText(json, "tied_to", entry.tied_to);
+  if (entry.counts != ValueCounts{}) {
+    json.Key("counts").Ints(std::initializer_list<int64_t>{
+        entry.counts.overflowed, entry.counts.underflowed});
+  }
+  json.EndObject();
 }
 
 TargetReport TargetReportFromJson(const Json& json) {
@@ -70,16 +122,30 @@ TargetReport TargetReportFromJson(const Json& json) {
                             ? SpecFromJson(json.at("source_spec"))
                             : entry.spec;
   }
+  if (json.contains("more_sources")) {
+    entry.more_sources =
+        ListFromJson(json.at("more_sources"), SourceTensorNameFromJson);
+  }
   entry.rules = json.value("rules", std::vector<std::string>());
+  entry.derivation = json.value("derivation", std::string());
+  entry.adaptation = json.value("adaptation", std::string());
   entry.initializer = json.value("initializer", std::string());
+  entry.tied_to = json.value("tied_to", std::string());
+  if (json.contains("counts")) {
+    const Json& counts = json.at("counts");
+    entry.counts = {counts.at(0).get<int64_t>(), counts.at(1).get<int64_t>()};
+  }
   return entry;
 }
 
-Json ToJson(const SourceReport& entry) {
-  return Json::array({entry.source, entry.key,
-                      std::string(SourceOutcomeName(entry.outcome)),
-                      std::string(DTypeName(entry.spec.dtype())),
-                      ShapeToJson(entry.spec.shape())});
+void Write(JsonWriter& json, const SourceReport& entry) {
+  json.BeginArray();
+  json.Int(entry.source);
+  json.String(entry.key);
+  json.String(SourceOutcomeName(entry.outcome));
+  json.String(DTypeName(entry.spec.dtype()));
+  json.Ints(entry.spec.shape().sizes());
+  json.EndArray();
 }
 
 SourceReport SourceReportFromJson(const Json& json) {
@@ -91,11 +157,13 @@ SourceReport SourceReportFromJson(const Json& json) {
           ShapeFromJson(json.at(4))))};
 }
 
-Json ToJson(const ShapeMismatch& mismatch) {
-  return Json{{"key", mismatch.key},
-              {"source_key", mismatch.source_key},
-              {"source_shape", ShapeToJson(mismatch.source_shape)},
-              {"target_shape", ShapeToJson(mismatch.target_shape)}};
+void Write(JsonWriter& json, const ShapeMismatch& mismatch) {
+  json.BeginObject();
+  json.Key("key").String(mismatch.key);
+  json.Key("source_key").String(mismatch.source_key);
+  json.Key("source_shape").Ints(mismatch.source_shape.sizes());
+  json.Key("target_shape").Ints(mismatch.target_shape.sizes());
+  json.EndObject();
 }
 
 ShapeMismatch ShapeMismatchFromJson(const Json& json) {
@@ -105,19 +173,38 @@ ShapeMismatch ShapeMismatchFromJson(const Json& json) {
                        ShapeFromJson(json.at("target_shape"))};
 }
 
-Json ToJson(const RuleUse& use) {
-  return Json{{"rule", use.rule}, {"keys", use.keys}};
+void Write(JsonWriter& json, const RuleUse& use) {
+  json.BeginObject();
+  json.Key("rule").String(use.rule);
+  json.Key("keys").Int(use.keys);
+  if (use.automatic) json.Key("automatic").Bool(true);
+  json.EndObject();
 }
 
 RuleUse RuleUseFromJson(const Json& json) {
   return RuleUse{json.at("rule").get<std::string>(),
-                 json.at("keys").get<int64_t>()};
+                 json.at("keys").get<int64_t>(),
+                 json.value("automatic", false)};
 }
 
-Json ToJson(const Coverage& coverage) {
-  return Json::array({coverage.keys_loaded, coverage.keys_total,
-                      coverage.parameters_loaded, coverage.parameters_total,
-                      coverage.bytes_loaded, coverage.bytes_total});
+void Write(JsonWriter& json, const RuleSuggestion& suggestion) {
+  json.BeginObject();
+  json.Key("rule").String(suggestion.rule);
+  json.Key("keys").Int(suggestion.keys);
+  json.Key("parameters").Int(suggestion.parameters);
+  json.EndObject();
+}
+
+RuleSuggestion RuleSuggestionFromJson(const Json& json) {
+  return RuleSuggestion{json.at("rule").get<std::string>(),
+                        json.at("keys").get<int64_t>(),
+                        json.at("parameters").get<int64_t>()};
+}
+
+void Write(JsonWriter& json, const Coverage& coverage) {
+  json.Ints(std::initializer_list<int64_t>{
+      coverage.keys_loaded, coverage.keys_total, coverage.parameters_loaded,
+      coverage.parameters_total, coverage.bytes_loaded, coverage.bytes_total});
 }
 
 Coverage CoverageFromJson(const Json& json) {
@@ -126,19 +213,12 @@ Coverage CoverageFromJson(const Json& json) {
                   json.at(4).get<int64_t>(), json.at(5).get<int64_t>()};
 }
 
+// `key` and an array of `values`.
 template <typename T>
-Json ListToJson(const std::vector<T>& values) {
-  Json list = Json::array();
-  for (const T& value : values) list.push_back(ToJson(value));
-  return list;
-}
-
-template <typename T>
-std::vector<T> ListFromJson(const Json& json, T (*decode)(const Json&)) {
-  std::vector<T> values;
-  values.reserve(json.size());
-  for (const Json& value : json) values.push_back(decode(value));
-  return values;
+void WriteList(JsonWriter& json, absl::string_view key,
+               const std::vector<T>& values) {
+  json.Key(key).Array(
+      values, [](JsonWriter& out, const T& value) { Write(out, value); });
 }
 
 MatchReport Decode(const Json& json) {
@@ -155,6 +235,10 @@ MatchReport Decode(const Json& json) {
   report.source_entries =
       ListFromJson(json.at("source_entries"), SourceReportFromJson);
   report.rules = ListFromJson(json.at("rules"), RuleUseFromJson);
+  if (json.contains("suggestions")) {
+    report.suggestions =
+        ListFromJson(json.at("suggestions"), RuleSuggestionFromJson);
+  }
   report.subtrees = json.at("subtrees").get<std::vector<std::string>>();
   report.notes = json.at("notes").get<std::vector<std::string>>();
   return report;
@@ -163,18 +247,25 @@ MatchReport Decode(const Json& json) {
 }  // namespace
 
 std::string MatchReportToJson(const MatchReport& report) {
-  return json_codec::Dump(
-      Json{{"architecture", report.architecture},
-           {"summary", report.summary},
-           {"missing_keys", report.missing_keys},
-           {"unexpected_keys", report.unexpected_keys},
-           {"mismatched_keys", ListToJson(report.mismatched_keys)},
-           {"coverage", ToJson(report.coverage)},
-           {"entries", ListToJson(report.entries)},
-           {"source_entries", ListToJson(report.source_entries)},
-           {"rules", ListToJson(report.rules)},
-           {"subtrees", report.subtrees},
-           {"notes", report.notes}});
+  JsonWriter json;
+  json.BeginObject();
+  json.Key("architecture").String(report.architecture);
+  json.Key("summary").String(report.summary);
+  json.Key("missing_keys").Strings(report.missing_keys);
+  json.Key("unexpected_keys").Strings(report.unexpected_keys);
+  WriteList(json, "mismatched_keys", report.mismatched_keys);
+  json.Key("coverage");
+  Write(json, report.coverage);
+  WriteList(json, "entries", report.entries);
+  WriteList(json, "source_entries", report.source_entries);
+  WriteList(json, "rules", report.rules);
+  if (!report.suggestions.empty()) {
+    WriteList(json, "suggestions", report.suggestions);
+  }
+  json.Key("subtrees").Strings(report.subtrees);
+  json.Key("notes").Strings(report.notes);
+  json.EndObject();
+  return std::move(json).Take();
 }
 
 absl::StatusOr<MatchReport> MatchReportFromJson(absl::string_view json) {

@@ -1,7 +1,8 @@
 #include "server/model/resource_name.h"
 
-#include <cstdint>
-#include <random>
+#include <unistd.h>
+
+#include <cstdlib>
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
@@ -66,15 +67,11 @@ CheckpointName CheckpointName::Random() {
   // Base 32 without look-alikes; 16 digits of 5 bits.
   constexpr char kDigits[] = "abcdefghijkmnpqrstuvwxyz23456789";
   static_assert(sizeof(kDigits) == 33);
-  std::random_device device;  // the operating system's generator
+  unsigned char bytes[16];
+  // Cannot fail for so few bytes, but on kernels that lack it (before 3.17).
+  if (::getentropy(bytes, sizeof(bytes)) != 0) std::abort();
   std::string id;
-  for (int word = 0; word < 4; ++word) {
-    uint32_t bits = device();
-    for (int digit = 0; digit < 4; ++digit) {
-      id.push_back(kDigits[bits & 31]);
-      bits >>= 5;
-    }
-  }
+  for (const unsigned char byte : bytes) id.push_back(kDigits[byte & 31]);
   return CheckpointName(std::move(id));
 }
 

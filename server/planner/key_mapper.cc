@@ -1,85 +1,60 @@
 #include "server/planner/key_mapper.h"
 
 #include <re2/re2.h>
+#include <re2/set.h>
+
+#include <algorithm>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "server/base/error_info.h"
-#include "server/model/utf8.h"
+#include "server/base/status_macros.h"
 
 namespace warmstart::planner {
 namespace {
 
-// With keys of at most kMaxKeyBytes, what one replacement can make is bounded.
-constexpr size_t kMaxTextBytes = 1024;
+// For the automaton of all patterns. Where it does not suffice, each pattern is
+// tried by itself.
+constexpr int64_t kAutomatonBytes = int64_t{64} << 20;
 
-std::string Field(size_t index, absl::string_view part) {
-  return absl::StrCat("key_rules[", index, "].", part);
-}
-
-absl::Status InvalidRule(size_t index, absl::string_view part,
-                         absl::string_view problem) {
-  const std::string field = Field(index, part);
-  return WithErrorInfo(
-      absl::InvalidArgumentError(absl::StrCat(field, ": ", problem)),
-      reason::kInvalidRule, {{"field", field}});
-}
-
-absl::Status CheckText(size_t index, absl::string_view part,
-                       absl::string_view text, bool may_be_empty) {
-  if (text.empty() && !may_be_empty) {
-    return InvalidRule(index, part, "must not be empty");
-  }
-  if (text.size() > kMaxTextBytes) {
+absl::StatusOr<std::unique_ptr<re2::RE2>> CompileRegex(int index,
+                                                       const RegexRule& rule) {
+  auto regex = std::make_unique<re2::RE2>(rule.pattern, re2::RE2::Quiet);
+  if (!regex->ok()) {
     return InvalidRule(
-        index, part, absl::StrCat("is longer than ", kMaxTextBytes, " bytes"));
+        index, "regex.pattern",
+        absl::StrCat("'", rule.pattern,
+                     "' is not a regular expression (RE2): ", regex->error()));
   }
-  if (!IsUtf8(text)) return InvalidRule(index, part, "is not UTF-8");
-  return absl::OkStatus();
+  std::string problem;
+  if (!regex->CheckRewriteString(rule.replacement, &problem)) {
+    return InvalidRule(
+        index, "regex.replacement",
+        absl::StrCat("'", rule.replacement, "' cannot be used: ", problem));
+  }
+  return regex;
 }
 
-// Checks a rule and, for a RegexRule, compiles it.
-struct Compile {
-  using Result = absl::StatusOr<std::unique_ptr<re2::RE2>>;
-  size_t index;
+struct CheckTexts {
+  int index;
 
-  Result operator()(const RenameRule& rule) const {
-    absl::Status status = CheckText(index, "rename.from", rule.from, false);
-    if (status.ok()) {
-      status = CheckText(index, "rename.to", rule.to, false);
-    }
-    return status.ok() ? Result(nullptr) : status;
+  absl::Status operator()(const RenameRule& rule) const {
+    RETURN_IF_ERROR(CheckRuleText(index, "rename.from", rule.from));
+    return CheckRuleText(index, "rename.to", rule.to);
   }
-  Result operator()(const RegexRule& rule) const {
-    absl::Status status =
-        CheckText(index, "regex.pattern", rule.pattern, false);
-    if (status.ok()) {
-      status = CheckText(index, "regex.replacement", rule.replacement, true);
-    }
-    if (!status.ok()) return status;
-    auto regex = std::make_unique<re2::RE2>(rule.pattern, re2::RE2::Quiet);
-    if (!regex->ok()) {
-      return InvalidRule(index, "regex.pattern",
-                         absl::StrCat("'", rule.pattern,
-                                      "' is not a regular expression (RE2): ",
-                                      regex->error()));
-    }
-    std::string problem;
-    if (!regex->CheckRewriteString(rule.replacement, &problem)) {
-      return InvalidRule(
-          index, "regex.replacement",
-          absl::StrCat("'", rule.replacement, "' cannot be used: ", problem));
-    }
-    return regex;
+  absl::Status operator()(const RegexRule& rule) const {
+    RETURN_IF_ERROR(CheckRuleText(index, "regex.pattern", rule.pattern));
+    return CheckRuleText(index, "regex.replacement", rule.replacement,
+                         /*may_be_empty=*/true);
   }
-  Result operator()(const StripPrefixRule& rule) const {
-    absl::Status status = CheckText(index, "strip_prefix", rule.prefix, false);
-    return status.ok() ? Result(nullptr) : status;
+  absl::Status operator()(const StripPrefixRule& rule) const {
+    return CheckRuleText(index, "strip_prefix", rule.prefix);
   }
-  Result operator()(const AddPrefixRule& rule) const {
-    absl::Status status = CheckText(index, "add_prefix", rule.prefix, false);
-    return status.ok() ? Result(nullptr) : status;
+  absl::Status operator()(const AddPrefixRule& rule) const {
+    return CheckRuleText(index, "add_prefix", rule.prefix);
   }
+  absl::Status operator()(const TemplateRule&) const { return {}; }
+  absl::Status operator()(const ConvertRule&) const { return {}; }
 };
 
 // Applies a rule to `key`; true when it applied.
@@ -104,53 +79,132 @@ struct Apply {
     key->insert(0, rule.prefix);
     return true;
   }
+  bool operator()(const TemplateRule&) const { return false; }
+  bool operator()(const ConvertRule&) const { return false; }
 };
-
-absl::Status CheckMapped(absl::string_view original, absl::string_view key,
-                         const KeyRule& rule) {
-  absl::string_view problem;
-  if (key.empty()) {
-    problem = "leaves nothing of";
-  } else if (key.size() > KeyMapper::kMaxKeyBytes) {
-    problem = "makes too long a key of";
-  } else if (!IsUtf8(key)) {
-    problem = "makes text that is not UTF-8 of";
-  } else {
-    return absl::OkStatus();
-  }
-  return WithErrorInfo(absl::InvalidArgumentError(
-                           absl::StrCat("the rule ", KeyRuleToString(rule), " ",
-                                        problem, " '", original, "'")),
-                       reason::kInvalidRule, {{"key", std::string(original)}});
-}
 
 }  // namespace
 
-KeyMapper::KeyMapper() = default;
+struct KeyMapper::Rule {
+  const KeyRule* rule;
+  RuleScope scope;
+  std::unique_ptr<re2::RE2> regex;  // null where it is none
+};
+
+struct KeyMapper::Patterns {
+  re2::RE2::Set set;
+  bool usable = true;
+
+  static re2::RE2::Options Options() {
+    re2::RE2::Options options(re2::RE2::Quiet);
+    options.set_max_mem(kAutomatonBytes);
+    return options;
+  }
+  Patterns() : set(Options(), re2::RE2::UNANCHORED) {}
+};
+
+KeyMapper::KeyMapper() : patterns_(std::make_unique<Patterns>()) {}
 KeyMapper::~KeyMapper() = default;
 KeyMapper::KeyMapper(KeyMapper&&) noexcept = default;
 KeyMapper& KeyMapper::operator=(KeyMapper&&) noexcept = default;
 
-absl::StatusOr<KeyMapper> KeyMapper::Create(absl::Span<const KeyRule> rules) {
-  KeyMapper mapper;
-  mapper.rules_ = rules;
-  for (size_t i = 0; i < rules.size(); ++i) {
-    auto regex = std::visit(Compile{i}, rules[i]);
-    if (!regex.ok()) return std::move(regex).status();
-    mapper.regexes_.push_back(*std::move(regex));
+bool KeyMapper::Takes(const KeyRule& rule) {
+  return !std::holds_alternative<TemplateRule>(rule.kind) &&
+         !std::holds_alternative<ConvertRule>(rule.kind);
+}
+
+void KeyMapper::AddPattern(absl::string_view pattern) {
+  patterned_.push_back(static_cast<int>(rules_.size()));
+  const re2::StringPiece piece(pattern.data(), pattern.size());
+  if (patterns_->set.Add(piece, nullptr) < 0) patterns_->usable = false;
+}
+
+absl::Status KeyMapper::Add(int index, const KeyRule& rule) {
+  RETURN_IF_ERROR(std::visit(CheckTexts{index}, rule.kind));
+  ASSIGN_OR_RETURN(RuleScope scope, RuleScope::Create(index, rule));
+  std::unique_ptr<re2::RE2> regex;
+  if (const auto* rename = std::get_if<RenameRule>(&rule.kind)) {
+    renames_[rename->from].push_back(static_cast<int>(rules_.size()));
+  } else if (const auto* replace = std::get_if<RegexRule>(&rule.kind)) {
+    ASSIGN_OR_RETURN(regex, CompileRegex(index, *replace));
+    AddPattern(replace->pattern);
+  } else if (const auto* strip = std::get_if<StripPrefixRule>(&rule.kind)) {
+    AddPattern(absl::StrCat("\\A", re2::RE2::QuoteMeta(strip->prefix)));
+  } else {
+    always_.push_back(static_cast<int>(rules_.size()));
   }
+  rules_.push_back({&rule, std::move(scope), std::move(regex)});
+  return absl::OkStatus();
+}
+
+absl::StatusOr<KeyMapper> KeyMapper::Create(absl::Span<const KeyRule> rules,
+                                            size_t first, size_t last) {
+  KeyMapper mapper;
+  for (size_t i = first; i < last; ++i) {
+    RETURN_IF_ERROR(mapper.Add(static_cast<int>(i), rules[i]));
+  }
+  Patterns& patterns = *mapper.patterns_;
+  patterns.usable = patterns.usable && patterns.set.Compile();
   return mapper;
 }
 
-absl::StatusOr<MappedKey> KeyMapper::Map(absl::string_view key) const {
-  MappedKey mapped{std::string(key), {}};
-  for (size_t i = 0; i < rules_.size(); ++i) {
-    if (!std::visit(Apply{regexes_[i].get(), &mapped.key}, rules_[i])) continue;
-    mapped.rules.push_back(static_cast<int>(i));
-    absl::Status status = CheckMapped(key, mapped.key, rules_[i]);
-    if (!status.ok()) return status;
+// The renames and patterns that match `key`, in the order of the rules.
+void KeyMapper::FindMatches(absl::string_view key,
+                            std::vector<int>* matches) const {
+  matches->clear();
+  if (!patterned_.empty()) {
+    re2::RE2::Set::ErrorInfo error{re2::RE2::Set::kNoError};
+    const bool usable = patterns_->usable;
+    if (usable && patterns_->set.Match(re2::StringPiece(key.data(), key.size()),
+                                       matches, &error)) {
+      for (int& match : *matches) match = patterned_[match];
+    } else if (!usable || error.kind != re2::RE2::Set::kNoError) {
+      *matches = patterned_;  // those that do not match will not apply
+    }
   }
-  return mapped;
+  const auto renames = renames_.find(key);
+  if (renames != renames_.end()) {
+    matches->insert(matches->end(), renames->second.begin(),
+                    renames->second.end());
+  }
+  std::sort(matches->begin(), matches->end());
+}
+
+// Applies the first rule from rules_[next] on that does apply, of those that
+// match the key and those that always do, and returns its position.
+std::optional<int> KeyMapper::ApplyNext(int32_t source, int next,
+                                        const std::vector<int>& matches,
+                                        std::string* key) const {
+  auto match = std::lower_bound(matches.begin(), matches.end(), next);
+  auto always = std::lower_bound(always_.begin(), always_.end(), next);
+  while (match != matches.end() || always != always_.end()) {
+    const bool is_match =
+        always == always_.end() || (match != matches.end() && *match < *always);
+    const int position = is_match ? *match++ : *always++;
+    const Rule& rule = rules_[position];
+    if (rule.scope.HasSource(source) && rule.scope.HasKey(*key) &&
+        std::visit(Apply{rule.regex.get(), key}, rule.rule->kind)) {
+      return position;
+    }
+  }
+  return std::nullopt;
+}
+
+absl::Status KeyMapper::Map(int32_t source, NamedTensor* tensor) const {
+  std::vector<int> matches;
+  FindMatches(tensor->key, &matches);
+  if (matches.empty() && always_.empty()) return absl::OkStatus();
+  const std::string original = tensor->key;
+  int next = 0;
+  while (const std::optional<int> applied =
+             ApplyNext(source, next, matches, &tensor->key)) {
+    const Rule& rule = rules_[*applied];
+    RETURN_IF_ERROR(CheckMadeKey(*rule.rule, original, tensor->key));
+    rule.scope.Credit(tensor);
+    next = *applied + 1;
+    FindMatches(tensor->key, &matches);
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace warmstart::planner

@@ -1,16 +1,21 @@
-// KeyMapper: the rules of a request, compiled, and their use on keys.
+// KeyMapper: rules that change one key at a time, compiled, and their use.
 
 #ifndef WARMSTART_SERVER_PLANNER_KEY_MAPPER_H_
 #define WARMSTART_SERVER_PLANNER_KEY_MAPPER_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <memory>
+#include <optional>
 #include <string>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "server/model/key_rule.h"
+#include "server/planner/rule_scope.h"
 
 namespace re2 {
 class RE2;
@@ -18,33 +23,47 @@ class RE2;
 
 namespace warmstart::planner {
 
-struct MappedKey {
-  std::string key;
-  std::vector<int> rules;  // indices of those that changed it, in order
-};
-
+// Renames are found by a hash table, regular expressions and prefixes all
+// together by one automaton, so that a key that no rule matches costs the same
+// however many there are.
 class KeyMapper {
  public:
-  // A key longer than this is refused: rules that double a key, one after the
-  // other, would not end.
-  static constexpr size_t kMaxKeyBytes = 16 * 1024;
+  // Whether the rule is one for this class: all but templates and conversions.
+  static bool Takes(const KeyRule& rule);
 
-  // INVALID_ARGUMENT, with the rule's index, for a rule that cannot be used.
+  // Of rules[first] up to, not including, rules[last], all of which it takes.
+  // INVALID_ARGUMENT, with the rule's index, for one that cannot be used.
   // `rules` must outlive the mapper.
-  static absl::StatusOr<KeyMapper> Create(absl::Span<const KeyRule> rules);
+  static absl::StatusOr<KeyMapper> Create(absl::Span<const KeyRule> rules,
+                                          size_t first, size_t last);
   ~KeyMapper();
   KeyMapper(KeyMapper&&) noexcept;
   KeyMapper& operator=(KeyMapper&&) noexcept;
 
-  // Applies every rule, in order, each to the result of the one before it.
-  // INVALID_ARGUMENT when a rule makes a key too long, empty or not UTF-8.
-  absl::StatusOr<MappedKey> Map(absl::string_view key) const;
+  // Applies the rules that are for this source, in order, each to the result
+  // of the one before it. INVALID_ARGUMENT when a rule makes a key too long,
+  // empty or not UTF-8.
+  absl::Status Map(int32_t source, NamedTensor* tensor) const;
 
  private:
+  struct Rule;
+  struct Patterns;
+
   KeyMapper();
 
-  absl::Span<const KeyRule> rules_;
-  std::vector<std::unique_ptr<re2::RE2>> regexes_;  // null where not a regex
+  absl::Status Add(int index, const KeyRule& rule);
+  void AddPattern(absl::string_view pattern);
+  void FindMatches(absl::string_view key, std::vector<int>* matches) const;
+  std::optional<int> ApplyNext(int32_t source, int next,
+                               const std::vector<int>& matches,
+                               std::string* key) const;
+
+  std::vector<Rule> rules_;
+  // Positions in rules_.
+  absl::flat_hash_map<absl::string_view, std::vector<int>> renames_;
+  std::vector<int> patterned_;  // behind each pattern of patterns_
+  std::vector<int> always_;     // prefixes to add
+  std::unique_ptr<Patterns> patterns_;
 };
 
 }  // namespace warmstart::planner

@@ -2,12 +2,12 @@
 
 #include <algorithm>
 #include <iterator>
+#include <utility>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "server/base/error_info.h"
-#include "server/base/status_macros.h"
 
 namespace warmstart::planner {
 namespace {
@@ -48,25 +48,40 @@ int UsualRank(absl::string_view path) {
              : static_cast<int>(found - std::begin(kUsualSubtrees));
 }
 
-absl::StatusOr<std::vector<SourceKey>> KeysBelow(
-    absl::string_view subtree, const Manifest& manifest,
-    const KeySelection& selection) {
-  std::vector<SourceKey> keys;
-  for (size_t i = 0; i < manifest.entries.size(); ++i) {
-    absl::string_view key = manifest.entries[i].key;
-    if (!ConsumeSubtree(subtree, &key)) continue;
-    if (!selection.include.empty() && !selection.include.Matches(key)) continue;
-    if (selection.exclude.Matches(key)) continue;
-    ASSIGN_OR_RETURN(MappedKey mapped, selection.mapper.Map(key));
-    keys.push_back({static_cast<int64_t>(i), std::move(mapped.key),
-                    std::move(mapped.rules)});
+// What a source is selected for.
+struct Selector {
+  int32_t number;
+  const PlanSource& source;
+  const KeySelection& selection;
+  const Architecture& target;
+  const TargetIndex& index;
+
+  absl::StatusOr<RuledTensors> Below(absl::string_view subtree) const {
+    const std::vector<ManifestEntry>& entries = source.manifest->entries;
+    TensorMap tensors;
+    for (size_t i = 0; i < entries.size(); ++i) {
+      absl::string_view key = entries[i].key;
+      if (!ConsumeSubtree(subtree, &key)) continue;
+      if (!selection.include.empty() && !selection.include.Matches(key)) {
+        continue;
+      }
+      if (selection.exclude.Matches(key)) continue;
+      tensors.push_back(
+          {std::string(key),
+           SourceTensor(number, static_cast<int64_t>(i), entries[i].spec)});
+    }
+    return selection.rules.Apply(number, source, target, index,
+                                 std::move(tensors));
   }
-  return keys;
+};
+
+void Take(RuledTensors ruled, SourceKeys* selected) {
+  selected->keys = std::move(ruled.tensors);
+  selected->shadowed = std::move(ruled.shadowed);
 }
 
-int64_t CountMatches(const std::vector<SourceKey>& keys,
-                     const TargetIndex& target) {
-  return std::count_if(keys.begin(), keys.end(), [&](const SourceKey& key) {
+int64_t CountMatches(const TensorMap& keys, const TargetIndex& target) {
+  return std::count_if(keys.begin(), keys.end(), [&](const NamedTensor& key) {
     return target.contains(key.key);
   });
 }
@@ -100,18 +115,17 @@ absl::Status NoSuchSubtree(const PlanSource& source) {
 }
 
 // Replaces `selected`, the root's keys of which none match, by those of the
-// best of the usual subtrees.
-absl::Status SearchSubtrees(const PlanSource& source,
-                            const KeySelection& selection,
-                            const TargetIndex& target, SourceKeys* selected) {
+// best of the usual subtrees. One that the rules fail on is not meant.
+void SearchSubtrees(const Selector& selector, SourceKeys* selected) {
+  const PlanSource& source = selector.source;
   const std::vector<std::string>& subtrees = source.manifest->subtrees;
   int64_t best_matches = 0;
   int best_rank = -1;
   std::vector<std::string> unusual;
   for (size_t i = 0; i < std::min(subtrees.size(), kMaxCandidates); ++i) {
-    ASSIGN_OR_RETURN(std::vector<SourceKey> keys,
-                     KeysBelow(subtrees[i], *source.manifest, selection));
-    const int64_t matches = CountMatches(keys, target);
+    absl::StatusOr<RuledTensors> ruled = selector.Below(subtrees[i]);
+    if (!ruled.ok()) continue;
+    const int64_t matches = CountMatches(ruled->tensors, selector.index);
     if (matches == 0) continue;
     const int rank = UsualRank(subtrees[i]);
     if (rank < 0) {
@@ -123,7 +137,7 @@ absl::Status SearchSubtrees(const PlanSource& source,
       best_matches = matches;
       best_rank = rank;
       selected->subtree = subtrees[i];
-      selected->keys = std::move(keys);
+      Take(*std::move(ruled), selected);
     }
   }
   if (best_rank >= 0) {
@@ -135,26 +149,6 @@ absl::Status SearchSubtrees(const PlanSource& source,
         absl::StrCat(source.name, ": no key matches, but some would below ",
                      Listed(unusual), "; name one as the source's subtree"));
   }
-  return absl::OkStatus();
-}
-
-absl::Status CheckCollisions(const PlanSource& source,
-                             const std::vector<SourceKey>& keys) {
-  absl::flat_hash_map<absl::string_view, int64_t> entry_of;
-  for (const SourceKey& key : keys) {
-    const auto [other, is_new] = entry_of.try_emplace(key.key, key.entry);
-    if (is_new) continue;
-    const std::string& first = source.manifest->entries[other->second].key;
-    const std::string& second = source.manifest->entries[key.entry].key;
-    return WithErrorInfo(
-        absl::InvalidArgumentError(
-            absl::StrCat(source.name, ": the keys '", first, "' and '", second,
-                         "' both become '", key.key,
-                         "'; change the rules, or exclude one of them")),
-        reason::kKeyCollision,
-        {{"key", key.key}, {"first", first}, {"second", second}});
-  }
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -169,21 +163,24 @@ bool ConsumeSubtree(absl::string_view subtree, absl::string_view* key) {
   return true;
 }
 
-absl::StatusOr<SourceKeys> SelectSourceKeys(const PlanSource& source,
+absl::StatusOr<SourceKeys> SelectSourceKeys(int32_t number,
+                                            const PlanSource& source,
                                             const KeySelection& selection,
-                                            const TargetIndex& target) {
+                                            const Architecture& target,
+                                            const TargetIndex& index) {
   if (!source.subtree.empty() &&
       !HasKeysBelow(source.subtree, *source.manifest)) {
     return NoSuchSubtree(source);
   }
+  const Selector selector{number, source, selection, target, index};
   SourceKeys selected;
   selected.subtree = source.subtree;
-  ASSIGN_OR_RETURN(selected.keys,
-                   KeysBelow(source.subtree, *source.manifest, selection));
-  if (source.subtree.empty() && CountMatches(selected.keys, target) == 0) {
-    RETURN_IF_ERROR(SearchSubtrees(source, selection, target, &selected));
+  absl::StatusOr<RuledTensors> ruled = selector.Below(source.subtree);
+  if (ruled.ok()) Take(*std::move(ruled), &selected);
+  if (source.subtree.empty() && CountMatches(selected.keys, index) == 0) {
+    SearchSubtrees(selector, &selected);
   }
-  RETURN_IF_ERROR(CheckCollisions(source, selected.keys));
+  if (!ruled.ok() && selected.subtree == source.subtree) return ruled.status();
   return selected;
 }
 

@@ -7,34 +7,31 @@
 #include <string>
 #include <vector>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "server/planner/glob.h"
-#include "server/planner/key_mapper.h"
 #include "server/planner/plan.h"
+#include "server/planner/rule_engine.h"
+#include "server/planner/target_index.h"
+#include "server/planner/tensor_map.h"
 
 namespace warmstart::planner {
-
-// Position of each key of the target.
-using TargetIndex = absl::flat_hash_map<absl::string_view, int64_t>;
 
 // What the request asks of every source alike.
 struct KeySelection {
   GlobSet include;
   GlobSet exclude;
-  KeyMapper mapper;
-};
-
-struct SourceKey {
-  int64_t entry = 0;       // index into the manifest
-  std::string key;         // after subtree and rules
-  std::vector<int> rules;  // those that changed it
+  RuleEngine rules;
 };
 
 struct SourceKeys {
-  std::string subtree;          // the one taken; "" for the root
-  std::vector<SourceKey> keys;  // in the manifest's order; the rest is excluded
+  std::string subtree;  // the one taken; "" for the root
+  // In the manifest's order; a conversion's results stand where the first of
+  // what they are made of stood. What is neither in here nor shadowed is
+  // excluded: it is not below the subtree, or not included, or a template rule
+  // leaves it out.
+  TensorMap keys;
+  std::vector<SourceOp> shadowed;  // another had the key, by priority
   std::vector<std::string> notes;
 };
 
@@ -47,10 +44,13 @@ bool ConsumeSubtree(absl::string_view subtree, absl::string_view* key);
 // ("model", "state_dict", ...) that matches most keys, and says so in a note;
 // where there is none, a note lists subtrees that would match.
 //   NOT_FOUND         the source has no such subtree
-//   INVALID_ARGUMENT  two keys end on one; the error names both
-absl::StatusOr<SourceKeys> SelectSourceKeys(const PlanSource& source,
+//   INVALID_ARGUMENT  a rule cannot be applied; two keys end on one, and the
+//                     error names both
+absl::StatusOr<SourceKeys> SelectSourceKeys(int32_t number,
+                                            const PlanSource& source,
                                             const KeySelection& selection,
-                                            const TargetIndex& target);
+                                            const Architecture& target,
+                                            const TargetIndex& index);
 
 }  // namespace warmstart::planner
 

@@ -4,6 +4,7 @@
 
 #include "absl/status/status.h"
 #include "server/base/status_macros.h"
+#include "server/rpc/architecture_translation.h"
 #include "server/rpc/call_runner.h"
 #include "server/rpc/request_translation.h"
 #include "server/rpc/response_translation.h"

@@ -12,6 +12,7 @@
 #include "server/rpc/call_runner.h"
 #include "server/rpc/request_translation.h"
 #include "server/rpc/response_translation.h"
+#include "server/service/diff_checkpoints.h"
 #include "server/service/download.h"
 #include "server/service/handles.h"
 #include "server/service/request_checks.h"
@@ -204,6 +205,20 @@ grpc::Status CheckpointsService::GetManifest(
     v1::Manifest* response) {
   return calls_.Answer(
       *call, [&] { return GetEntries(*context_.store, *request, response); });
+}
+
+grpc::Status CheckpointsService::DiffCheckpoints(
+    grpc::ServerContext* call, const v1::DiffCheckpointsRequest* request,
+    v1::DiffCheckpointsResponse* response) {
+  return calls_.Answer(*call, [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(
+        const service::CheckpointDiff diff,
+        service::DiffCheckpoints(context_, request->base(), request->other()));
+    ToProto(diff.diff, response);
+    response->set_base(diff.base.ToString());
+    response->set_other(diff.other.ToString());
+    return absl::OkStatus();
+  });
 }
 
 grpc::Status CheckpointsService::SetAlias(grpc::ServerContext* call,

@@ -36,6 +36,9 @@ class CheckpointsService final : public v1::Checkpoints::Service {
   grpc::Status GetManifest(grpc::ServerContext* call,
                            const v1::GetManifestRequest* request,
                            v1::Manifest* response) override;
+  grpc::Status DiffCheckpoints(grpc::ServerContext* call,
+                               const v1::DiffCheckpointsRequest* request,
+                               v1::DiffCheckpointsResponse* response) override;
   grpc::Status SetAlias(grpc::ServerContext* call,
                         const v1::SetAliasRequest* request,
                         v1::Alias* response) override;

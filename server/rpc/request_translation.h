@@ -5,12 +5,10 @@
 #define WARMSTART_SERVER_RPC_REQUEST_TRANSLATION_H_
 
 #include "absl/status/statusor.h"
-#include "server/model/architecture.h"
 #include "server/service/download.h"
 #include "server/service/save_model.h"
 #include "server/service/warm_start.h"
 #include "server/store/store.h"
-#include "warmstart/v1/architectures.pb.h"
 #include "warmstart/v1/checkpoints.pb.h"
 #include "warmstart/v1/model_initializer.pb.h"
 
@@ -20,7 +18,6 @@ namespace warmstart::rpc {
 service::SaveModelRequest FromProto(const v1::SaveModelHeader& header);
 absl::StatusOr<service::WarmStartRequest> FromProto(
     const v1::WarmStartRequest& request);
-absl::StatusOr<Architecture> FromProto(const v1::Architecture& architecture);
 absl::StatusOr<service::FileFormat> FromProto(v1::FileFormat format);
 absl::StatusOr<store::ListCheckpointsOptions> FromProto(
     const v1::ListCheckpointsRequest& request);

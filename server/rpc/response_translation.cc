@@ -71,6 +71,8 @@ v1::TargetOutcome ToProto(TargetOutcome outcome) {
       return v1::TARGET_OUTCOME_RENAMED;
     case TargetOutcome::kAdapted:
       return v1::TARGET_OUTCOME_ADAPTED;
+    case TargetOutcome::kAveraged:
+      return v1::TARGET_OUTCOME_AVERAGED;
     case TargetOutcome::kCast:
       return v1::TARGET_OUTCOME_CAST;
     case TargetOutcome::kKept:
@@ -97,6 +99,28 @@ v1::SourceOutcome ToProto(SourceOutcome outcome) {
   return v1::SOURCE_OUTCOME_UNSPECIFIED;
 }
 
+v1::DiffKind ToProto(KeyChange change) {
+  switch (change) {
+    case KeyChange::kChanged:
+      return v1::DIFF_KIND_CHANGED;
+    case KeyChange::kMoved:
+      return v1::DIFF_KIND_MOVED;
+    case KeyChange::kAdded:
+      return v1::DIFF_KIND_ADDED;
+    case KeyChange::kRemoved:
+      return v1::DIFF_KIND_REMOVED;
+    case KeyChange::kEqual:
+      break;
+  }
+  return v1::DIFF_KIND_UNSPECIFIED;
+}
+
+void ToProto(const DiffTotal& total, v1::DiffTotals* proto) {
+  proto->set_keys(total.keys);
+  proto->set_parameters(total.parameters);
+  proto->set_bytes(total.bytes);
+}
+
 void ToProto(const TargetReport& entry, v1::TargetEntry* proto) {
   proto->set_key(entry.key);
   proto->set_outcome(ToProto(entry.outcome));
@@ -111,6 +135,16 @@ void ToProto(const TargetReport& entry, v1::TargetEntry* proto) {
   }
   ToProto(entry.rules, proto->mutable_rules());
   proto->set_initializer(entry.initializer);
+  for (const SourceTensorName& name : entry.more_sources) {
+    v1::SourceTensor* source = proto->add_more_sources();
+    source->set_source(name.source);
+    source->set_key(name.key);
+  }
+  proto->set_derivation(entry.derivation);
+  proto->set_adaptation(entry.adaptation);
+  proto->set_tied_to(entry.tied_to);
+  proto->set_overflow_count(entry.counts.overflowed);
+  proto->set_underflow_count(entry.counts.underflowed);
 }
 
 struct InitializerToProto {
@@ -218,6 +252,13 @@ void ToProto(const MatchReport& report, v1::MatchReport* proto) {
     v1::RuleUse* rule = proto->add_rules();
     rule->set_rule(use.rule);
     rule->set_keys(use.keys);
+    rule->set_automatic(use.automatic);
+  }
+  for (const RuleSuggestion& suggestion : report.suggestions) {
+    v1::RuleSuggestion* rule = proto->add_suggestions();
+    rule->set_rule(suggestion.rule);
+    rule->set_keys(suggestion.keys);
+    rule->set_parameters(suggestion.parameters);
   }
   ToProto(report.subtrees, proto->mutable_subtrees());
   ToProto(report.notes, proto->mutable_notes());
@@ -232,6 +273,29 @@ void ToProto(const ManifestEntry& entry, v1::ManifestEntry* proto) {
   if (entry.view.has_value()) {
     proto->set_shared_storage(entry.view->storage + 1);
   }
+}
+
+void ToProto(const ManifestDiff& diff, v1::DiffCheckpointsResponse* proto) {
+  for (const KeyDiff& key : diff.keys) {
+    if (key.change == KeyChange::kEqual) continue;
+    v1::DiffEntry* entry = proto->add_entries();
+    entry->set_key(key.key);
+    entry->set_kind(ToProto(key.change));
+    entry->set_base_key(key.from);
+    if (key.spec_a.has_value()) {
+      entry->set_base_dtype(std::string(DTypeName(key.spec_a->dtype())));
+      ToProto(key.spec_a->shape(), entry->mutable_base_shape());
+    }
+    if (key.spec_b.has_value()) {
+      entry->set_other_dtype(std::string(DTypeName(key.spec_b->dtype())));
+      ToProto(key.spec_b->shape(), entry->mutable_other_shape());
+    }
+  }
+  ToProto(diff.total(KeyChange::kEqual), proto->mutable_equal());
+  ToProto(diff.total(KeyChange::kChanged), proto->mutable_changed());
+  ToProto(diff.total(KeyChange::kAdded), proto->mutable_added());
+  ToProto(diff.total(KeyChange::kRemoved), proto->mutable_removed());
+  ToProto(diff.total(KeyChange::kMoved), proto->mutable_moved());
 }
 
 void ToProto(const store::Alias& alias, v1::Alias* proto) {
@@ -250,6 +314,7 @@ void ToProto(const Architecture& architecture, v1::Architecture* proto) {
     out->set_buffer(entry.kind == EntryKind::kBuffer);
     std::visit(InitializerToProto{out->mutable_initializer()},
                entry.initializer);
+    out->set_tied_to(entry.tied_to);
   }
   for (const ModuleVersion& module : architecture.modules) {
     v1::Module* out = proto->add_modules();

@@ -6,6 +6,7 @@
 #include "absl/status/status.h"
 #include "server/model/architecture.h"
 #include "server/model/manifest.h"
+#include "server/model/manifest_diff.h"
 #include "server/model/report.h"
 #include "server/store/store.h"
 #include "warmstart/v1/architectures.pb.h"
@@ -24,6 +25,7 @@ absl::Status AddFullView(const store::Checkpoint& checkpoint,
 
 void ToProto(const MatchReport& report, v1::MatchReport* proto);
 void ToProto(const ManifestEntry& entry, v1::ManifestEntry* proto);
+void ToProto(const ManifestDiff& diff, v1::DiffCheckpointsResponse* proto);
 void ToProto(const store::Alias& alias, v1::Alias* proto);
 // Without built_in and has_forward.
 void ToProto(const Architecture& architecture, v1::Architecture* proto);

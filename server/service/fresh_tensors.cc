@@ -1,10 +1,12 @@
 #include "server/service/fresh_tensors.h"
 
 #include <limits>
+#include <optional>
 #include <random>
 #include <string>
 #include <utility>
 
+#include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/string_view.h"
@@ -14,6 +16,7 @@
 #include "server/base/status_macros.h"
 #include "server/service/disk_status.h"
 #include "server/service/ingest.h"
+#include "server/service/shared_storages.h"
 #include "server/store/errors.h"
 
 namespace warmstart::service {
@@ -36,75 +39,130 @@ struct NewTensor {
 // it, compute, add the results to the draft.
 class ModelLoader {
  public:
-  ModelLoader(const backend::ModelArchitecture& model,
-              const backend::Device& device, store::Store& store,
-              store::Draft& draft)
-      : model_(model),
-        device_(device),
-        // The CPU needs the bytes of what is cast; a GPU those of all that is
-        // loaded.
-        place_all_(device.kind != backend::Device::Kind::kCpu),
+  ModelLoader(const ModelLoad& load, store::Store& store, store::Draft& draft)
+      : load_(load),
+        schema_(load.model->schema()),
+        // The CPU needs the bytes of what is computed; a GPU those of all that
+        // is loaded.
+        place_all_(load.device.kind != backend::Device::Kind::kCpu),
         store_(store),
-        draft_(draft) {}
+        draft_(draft),
+        counts_(load.assignments.size()) {}
 
-  absl::StatusOr<Manifest> Run(
-      uint64_t seed, const std::vector<std::optional<LoadedTensor>>& sources);
+  absl::StatusOr<LoadedModel> Run();
 
  private:
-  absl::Status AddEntry(size_t i, const std::optional<LoadedTensor>& source);
-  absl::Status OpenSource(const LoadedTensor& source, backend::LoadEntry& step);
+  // A tensor of a source, its bytes kept readable.
+  struct OpenTensor {
+    TensorSpec spec;
+    store::BlobData data;
+  };
+
+  absl::Status AddEntry(size_t i);
+  std::optional<size_t> SameAs(size_t i) const;
+  absl::Status AddStep(size_t i, bool is_new);
+  absl::Status OpenSource(const SourceOp& source);
   absl::Status Reserve(size_t i, int64_t num_bytes);
   absl::Status MakeRoom();
+  absl::Status Compute();
   void AddResults();
 
-  const backend::ModelArchitecture& model_;
-  const backend::Device& device_;
+  const ModelLoad& load_;
+  const Architecture& schema_;
   const bool place_all_;
   store::Store& store_;
   store::Draft& draft_;
 
   Manifest manifest_;
+  std::vector<backend::LoadCounts> counts_;
+  absl::flat_hash_map<absl::string_view, size_t> index_;  // of entries so far
+  std::vector<std::pair<size_t, size_t>> copies_;  // entry, and the one it is
   std::vector<backend::LoadEntry> steps_;
   std::vector<NewTensor> new_tensors_;
-  std::vector<store::BlobData> opened_;  // keeps the sources' bytes readable
+  absl::flat_hash_map<std::pair<int32_t, int64_t>, OpenTensor> opened_;
   int64_t scratch_size_ = 0;
   absl::Span<char> scratch_;
 };
 
-absl::Status ModelLoader::AddEntry(size_t i,
-                                   const std::optional<LoadedTensor>& source) {
-  const ArchitectureEntry& target = model_.schema().entries[i];
-  backend::LoadEntry step;
-  step.entry = static_cast<int64_t>(i);
-  step.dtype = source.has_value() ? source->dtype : target.spec.dtype();
+// The source tensor whose bytes are the assignment's result; null where that
+// has to be made.
+const SourceOp* UnchangedSource(const planner::Assignment& assignment) {
+  if (assignment.value == nullptr ||
+      assignment.value->spec.dtype() != assignment.dtype) {
+    return nullptr;
+  }
+  return AsSourceTensor(WithoutReshapes(*assignment.value));
+}
+
+absl::Status ModelLoader::AddEntry(size_t i) {
+  const ArchitectureEntry& target = schema_.entries[i];
+  const planner::Assignment& assignment = load_.assignments[i];
   ManifestEntry entry;
   entry.key = target.key;
   ASSIGN_OR_RETURN(entry.spec,
-                   TensorSpec::Create(step.dtype, target.spec.shape()));
-  const bool is_new =
-      !source.has_value() || step.dtype != source->entry.spec.dtype();
-  const bool is_step = is_new || place_all_;
-  if (source.has_value()) {
-    entry.digest = source->entry.digest;
-    if (is_step) RETURN_IF_ERROR(OpenSource(*source, step));
+                   TensorSpec::Create(assignment.dtype, target.spec.shape()));
+  const SourceOp* const unchanged = UnchangedSource(assignment);
+  if (unchanged != nullptr) {
+    entry.digest =
+        load_.sources[unchanged->source]->entries[unchanged->entry].digest;
   }
-  if (is_new) RETURN_IF_ERROR(Reserve(i, entry.spec.num_bytes()));
-  if (is_step) steps_.push_back(step);
   manifest_.entries.push_back(std::move(entry));
+  if (const std::optional<size_t> same = SameAs(i); same.has_value()) {
+    copies_.emplace_back(i, *same);
+  } else if (unchanged == nullptr || place_all_ || load_.count_unchanged) {
+    RETURN_IF_ERROR(AddStep(i, /*is_new=*/unchanged == nullptr));
+  }
+  index_.emplace(target.key, i);
   return absl::OkStatus();
 }
 
-absl::Status ModelLoader::OpenSource(const LoadedTensor& source,
-                                     backend::LoadEntry& step) {
-  absl::StatusOr<store::BlobData> data = store_.OpenBlob(source.entry.digest);
+// The entry to which entry i is tied, where both get the same values.
+std::optional<size_t> ModelLoader::SameAs(size_t i) const {
+  const auto tied = index_.find(schema_.entries[i].tied_to);
+  if (tied == index_.end()) return std::nullopt;
+  const planner::Assignment& mine = load_.assignments[i];
+  const planner::Assignment& other = load_.assignments[tied->second];
+  if (mine.value != other.value || mine.dtype != other.dtype) {
+    return std::nullopt;
+  }
+  return tied->second;
+}
+
+absl::Status ModelLoader::AddStep(size_t i, bool is_new) {
+  const planner::Assignment& assignment = load_.assignments[i];
+  backend::LoadEntry step;
+  step.entry = static_cast<int64_t>(i);
+  step.dtype = assignment.dtype;
+  step.value = assignment.value.get();
+  if (assignment.initializer.has_value()) {
+    step.initializer = &*assignment.initializer;
+  }
+  if (step.value != nullptr) {
+    for (const SourceOp& source : SourcesOf(*step.value)) {
+      RETURN_IF_ERROR(OpenSource(source));
+    }
+    if (is_new || load_.count_unchanged) step.counts = &counts_[i];
+  }
+  if (is_new) {
+    RETURN_IF_ERROR(Reserve(i, manifest_.entries[i].spec.num_bytes()));
+  }
+  steps_.push_back(step);
+  return absl::OkStatus();
+}
+
+absl::Status ModelLoader::OpenSource(const SourceOp& source) {
+  const std::pair key(source.source, source.entry);
+  if (opened_.contains(key)) return absl::OkStatus();
+  const ManifestEntry& entry =
+      load_.sources[source.source]->entries[source.entry];
+  absl::StatusOr<store::BlobData> data = store_.OpenBlob(entry.digest);
   // The manifest that named it was read a moment ago.
   if (absl::IsNotFound(data.status())) {
-    return store::SourceDeleted(absl::StrCat("tensor '", source.entry.key, "'"),
-                                source.entry.digest);
+    return store::SourceDeleted(absl::StrCat("tensor '", entry.key, "'"),
+                                entry.digest);
   }
   if (!data.ok()) return data.status();
-  step.source = {source.entry.spec, data->bytes};
-  opened_.push_back(*std::move(data));
+  opened_.emplace(key, OpenTensor{entry.spec, *std::move(data)});
   return absl::OkStatus();
 }
 
@@ -113,7 +171,7 @@ absl::Status ModelLoader::Reserve(size_t i, int64_t num_bytes) {
   if (num_bytes >
       std::numeric_limits<int64_t>::max() - kAlignment - scratch_size_) {
     return DiskStatus(absl::ResourceExhaustedError(
-        absl::StrCat("the new tensors of ", model_.schema().name,
+        absl::StrCat("the new tensors of ", schema_.name,
                      " take more space than any disk has")));
   }
   const int64_t offset =
@@ -155,32 +213,51 @@ void ModelLoader::AddResults() {
   }
 }
 
-absl::StatusOr<Manifest> ModelLoader::Run(
-    uint64_t seed, const std::vector<std::optional<LoadedTensor>>& sources) {
-  manifest_.module_versions = model_.schema().modules;
-  manifest_.entries.reserve(sources.size());
-  for (size_t i = 0; i < sources.size(); ++i) {
-    RETURN_IF_ERROR(AddEntry(i, sources[i]));
+absl::Status ModelLoader::Compute() {
+  if (steps_.empty()) return absl::OkStatus();
+  const auto tensor_of = [this](const SourceOp& source) {
+    const auto found = opened_.find({source.source, source.entry});
+    if (found == opened_.end()) return backend::HostTensor();
+    return backend::HostTensor{found->second.spec, found->second.data.bytes};
+  };
+  absl::Status status =
+      load_.model->PartialLoad(load_.device, load_.seed, steps_, tensor_of);
+  return absl::IsResourceExhausted(status)
+             ? WithErrorInfo(std::move(status), reason::kOutOfMemory)
+             : status;
+}
+
+absl::StatusOr<LoadedModel> ModelLoader::Run() {
+  manifest_.module_versions = schema_.modules;
+  manifest_.entries.reserve(schema_.entries.size());
+  for (size_t i = 0; i < schema_.entries.size(); ++i) {
+    RETURN_IF_ERROR(AddEntry(i));
   }
   RETURN_IF_ERROR(MakeRoom());
-  if (!steps_.empty()) {
-    absl::Status status = model_.PartialLoad(device_, seed, steps_);
-    if (absl::IsResourceExhausted(status)) {
-      return WithErrorInfo(std::move(status), reason::kOutOfMemory);
-    }
-    RETURN_IF_ERROR(status);
-  }
+  RETURN_IF_ERROR(Compute());
   AddResults();
-  return std::move(manifest_);
+  for (const auto& [copy, original] : copies_) {
+    manifest_.entries[copy].digest = manifest_.entries[original].digest;
+    counts_[copy] = counts_[original];
+  }
+  ShareStorages(schema_, load_.assignments, load_.sources, manifest_);
+  return LoadedModel{std::move(manifest_), std::move(counts_)};
 }
 
 }  // namespace
 
-absl::StatusOr<Manifest> LoadModel(
-    const backend::ModelArchitecture& model, const backend::Device& device,
-    uint64_t seed, const std::vector<std::optional<LoadedTensor>>& sources,
-    store::Store& store, store::Draft& draft) {
-  return ModelLoader(model, device, store, draft).Run(seed, sources);
+std::vector<planner::Assignment> FreshAssignments(const Architecture& schema) {
+  std::vector<planner::Assignment> assignments(schema.entries.size());
+  for (size_t i = 0; i < assignments.size(); ++i) {
+    assignments[i].dtype = schema.entries[i].spec.dtype();
+  }
+  return assignments;
+}
+
+absl::StatusOr<LoadedModel> LoadModel(const ModelLoad& load,
+                                      store::Store& store,
+                                      store::Draft& draft) {
+  return ModelLoader(load, store, draft).Run();
 }
 
 absl::StatusOr<backend::Device> ResolveRequestDevice(

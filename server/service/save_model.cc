@@ -173,16 +173,21 @@ absl::StatusOr<SaveModelResult> SaveModel::StoreFresh() {
   ASSIGN_OR_RETURN(
       const backend::Device device,
       ResolveRequestDevice(request_.device, context_.default_device));
-  const uint64_t seed = SeedOrRandom(request_.seed);
-  const std::vector<std::optional<LoadedTensor>> none(
-      model_->schema().entries.size());
-  ASSIGN_OR_RETURN(Manifest manifest, LoadModel(*model_, device, seed, none,
-                                                *context_.store, *draft_));
+  const std::vector<planner::Assignment> fresh =
+      FreshAssignments(model_->schema());
+  ModelLoad load;
+  load.model = model_.get();
+  load.device = device;
+  load.seed = SeedOrRandom(request_.seed);
+  load.assignments = fresh;
+  ASSIGN_OR_RETURN(LoadedModel loaded,
+                   LoadModel(load, *context_.store, *draft_));
   SaveModelResult result;
   ASSIGN_OR_RETURN(
       result.checkpoint,
-      Commit(std::move(manifest),
-             OriginToJson(InitializationOrigin{seed, device.ToString()}), ""));
+      Commit(std::move(loaded.manifest),
+             OriginToJson(InitializationOrigin{load.seed, device.ToString()}),
+             ""));
   return result;
 }
 

@@ -2,89 +2,18 @@
 
 #include <memory>
 #include <utility>
-#include <variant>
+#include <vector>
 
-#include "absl/strings/str_cat.h"
-#include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/service/disk_status.h"
 #include "server/service/fresh_tensors.h"
-#include "server/service/handles.h"
 #include "server/service/origin.h"
 #include "server/service/stored_result.h"
+#include "server/service/value_report.h"
+#include "server/service/warm_start_plan.h"
 
 namespace warmstart::service {
 namespace {
-
-// What a request can make the server hold in memory and try out is bounded:
-// each source's manifest is read, each of its keys is matched with each
-// pattern, and the report has a line for each.
-constexpr size_t kMaxSources = 64;
-constexpr size_t kMaxPatterns = 1000;
-constexpr size_t kMaxSourceKeys = size_t{1} << 20;
-
-absl::Status CheckCount(absl::string_view field, size_t count, size_t most) {
-  if (count <= most) return absl::OkStatus();
-  return InvalidField(field, absl::StrCat("there are ", count, ", at most ",
-                                          most, " are allowed"));
-}
-
-absl::Status CheckCounts(const WarmStartRequest& request) {
-  RETURN_IF_ERROR(CheckCount("sources", request.sources.size(), kMaxSources));
-  RETURN_IF_ERROR(CheckCount("key_rules", request.rules.size(), kMaxPatterns));
-  RETURN_IF_ERROR(CheckCount("include", request.include.size(), kMaxPatterns));
-  return CheckCount("exclude", request.exclude.size(), kMaxPatterns);
-}
-
-struct SourceCheckpoint {
-  CheckpointName name;
-  Manifest manifest;
-};
-
-struct AddRule {
-  Fingerprint& fingerprint;
-
-  void operator()(const RenameRule& rule) const {
-    fingerprint.Add(rule.from).Add(rule.to);
-  }
-  void operator()(const RegexRule& rule) const {
-    fingerprint.Add(rule.pattern).Add(rule.replacement);
-  }
-  void operator()(const StripPrefixRule& rule) const {
-    fingerprint.Add(rule.prefix);
-  }
-  void operator()(const AddPrefixRule& rule) const {
-    fingerprint.Add(rule.prefix);
-  }
-};
-
-Digest FingerprintOf(const WarmStartRequest& request) {
-  Fingerprint fingerprint;
-  fingerprint.Add("WarmStart").Add(request.architecture);
-  fingerprint.Add(absl::StrCat(request.sources.size()));
-  for (const WarmStartSource& source : request.sources) {
-    fingerprint.Add(source.checkpoint).Add(source.subtree);
-  }
-  fingerprint.Add(absl::StrCat(request.rules.size()));
-  for (const KeyRule& rule : request.rules) {
-    fingerprint.Add(absl::StrCat(rule.index()));
-    std::visit(AddRule{fingerprint}, rule);
-  }
-  for (const auto* globs : {&request.include, &request.exclude}) {
-    fingerprint.Add(absl::StrCat(globs->size()));
-    for (const std::string& glob : *globs) fingerprint.Add(glob);
-  }
-  fingerprint
-      .Add(absl::StrCat(request.strict, ",",
-                        static_cast<int>(request.on_shape_mismatch), ",",
-                        static_cast<int>(request.on_dtype_mismatch), ",",
-                        request.min_coverage))
-      .Add(request.device)
-      .Add(request.seed.has_value() ? absl::StrCat(*request.seed) : "")
-      .Add(request.options.labels)
-      .Add(request.options.alias);
-  return fingerprint.Finish();
-}
 
 absl::StatusOr<WarmStartResult> EarlierResult(store::Checkpoint checkpoint) {
   WarmStartResult result;
@@ -93,116 +22,97 @@ absl::StatusOr<WarmStartResult> EarlierResult(store::Checkpoint checkpoint) {
   return result;
 }
 
-absl::StatusOr<std::vector<SourceCheckpoint>> OpenSources(
-    store::Store& store, const WarmStartRequest& request) {
+// What is known of a request before its plan is made.
+struct Job {
+  const WarmStartRequest& request;
+  std::optional<AliasName> alias;
+  Digest fingerprint;
+  ModelPtr model;
+  backend::Device device;
   std::vector<SourceCheckpoint> sources;
-  size_t keys = 0;
-  for (size_t i = 0; i < request.sources.size(); ++i) {
-    const std::string field = absl::StrCat("sources[", i, "].checkpoint");
-    ASSIGN_OR_RETURN(
-        store::Checkpoint checkpoint,
-        FindCheckpoint(store, field, request.sources[i].checkpoint));
-    keys += static_cast<size_t>(checkpoint.num_tensors);
-    RETURN_IF_ERROR(CheckCount("sources' keys", keys, kMaxSourceKeys));
-    ASSIGN_OR_RETURN(Manifest manifest, store.GetManifest(checkpoint.name));
-    sources.push_back({checkpoint.name, std::move(manifest)});
-  }
-  return sources;
-}
+};
 
-absl::StatusOr<planner::Plan> PlanOf(
-    const WarmStartRequest& request, const Architecture& target,
-    const std::vector<SourceCheckpoint>& sources) {
-  planner::PlanRequest plan;
-  plan.target = &target;
-  for (size_t i = 0; i < sources.size(); ++i) {
-    plan.sources.push_back({&sources[i].manifest, sources[i].name.ToString(),
-                            request.sources[i].subtree});
-  }
-  plan.rules = request.rules;
-  plan.include = request.include;
-  plan.exclude = request.exclude;
-  plan.strict = request.strict;
-  plan.on_shape_mismatch = request.on_shape_mismatch;
-  plan.on_dtype_mismatch = request.on_dtype_mismatch;
-  plan.min_coverage = request.min_coverage;
-  return planner::MakePlan(plan);
-}
-
-std::vector<std::optional<LoadedTensor>> LoadedTensors(
-    const planner::Plan& plan, const std::vector<SourceCheckpoint>& sources) {
-  std::vector<std::optional<LoadedTensor>> loaded;
-  loaded.reserve(plan.assignments.size());
-  for (const planner::Assignment& assignment : plan.assignments) {
-    if (assignment.source < 0) {
-      loaded.emplace_back();
-      continue;
-    }
-    loaded.push_back(LoadedTensor{
-        sources[assignment.source].manifest.entries[assignment.source_entry],
-        assignment.dtype});
-  }
-  return loaded;
-}
-
-// Executes the plan.
-absl::StatusOr<store::Checkpoint> Execute(
-    const Context& context, const WarmStartRequest& request,
-    const std::optional<AliasName>& alias, const Digest& fingerprint,
-    const backend::ModelArchitecture& model, const backend::Device& device,
-    const std::vector<SourceCheckpoint>& sources, const planner::Plan& plan) {
+WarmStartOrigin OriginOf(const Job& job, uint64_t seed) {
   WarmStartOrigin origin;
-  origin.seed = SeedOrRandom(request.seed);
-  origin.device = device.ToString();
-  for (const SourceCheckpoint& source : sources) {
+  origin.seed = seed;
+  origin.device = job.device.ToString();
+  for (const SourceCheckpoint& source : job.sources) {
     origin.sources.push_back(source.name);
   }
-  const std::unique_ptr<store::Draft> draft = context.store->NewDraft();
+  return origin;
+}
+
+absl::StatusOr<store::Checkpoint> Commit(const Job& job, Manifest manifest,
+                                         const MatchReport& report,
+                                         uint64_t seed, store::Draft& draft) {
   store::NewCheckpoint checkpoint;
-  ASSIGN_OR_RETURN(checkpoint.manifest, LoadModel(model, device, origin.seed,
-                                                  LoadedTensors(plan, sources),
-                                                  *context.store, *draft));
-  checkpoint.architecture = model.schema().name;
-  checkpoint.labels = request.options.labels;
-  checkpoint.report_json = MatchReportToJson(plan.report);
-  checkpoint.origin_json = OriginToJson(origin);
-  checkpoint.alias = alias;
-  checkpoint.request_id = request.options.request_id;
-  checkpoint.request_fingerprint = fingerprint;
-  return DiskStatus(draft->Commit(checkpoint));
+  checkpoint.manifest = std::move(manifest);
+  checkpoint.architecture = job.model->schema().name;
+  checkpoint.labels = job.request.options.labels;
+  checkpoint.report_json = MatchReportToJson(report);
+  checkpoint.origin_json = OriginToJson(OriginOf(job, seed));
+  checkpoint.alias = job.alias;
+  checkpoint.request_id = job.request.options.request_id;
+  checkpoint.request_fingerprint = job.fingerprint;
+  return DiskStatus(draft.Commit(checkpoint));
+}
+
+// Executes a plan whose verdict is OK.
+absl::StatusOr<WarmStartResult> Execute(const Job& job, planner::Plan plan,
+                                        store::Store& store) {
+  std::vector<const Manifest*> manifests;
+  manifests.reserve(job.sources.size());
+  for (const SourceCheckpoint& source : job.sources) {
+    manifests.push_back(&source.manifest);
+  }
+  ModelLoad load;
+  load.model = job.model.get();
+  load.device = job.device;
+  load.seed = SeedOrRandom(job.request.seed);
+  load.assignments = plan.assignments;
+  load.sources = manifests;
+  load.count_unchanged = job.request.refuse_non_finite;
+  const std::unique_ptr<store::Draft> draft = store.NewDraft();
+  ASSIGN_OR_RETURN(LoadedModel loaded, LoadModel(load, store, *draft));
+
+  WarmStartResult result;
+  result.report = std::move(plan.report);
+  ReportCounts(loaded.counts, result.report);
+  if (job.request.refuse_non_finite) {
+    result.verdict = CheckFinite(loaded.counts, result.report);
+    if (!result.verdict.ok()) return result;
+  }
+  ASSIGN_OR_RETURN(result.checkpoint, Commit(job, std::move(loaded.manifest),
+                                             result.report, load.seed, *draft));
+  return result;
 }
 
 }  // namespace
 
 absl::StatusOr<WarmStartResult> WarmStart(const Context& context,
                                           const WarmStartRequest& request) {
-  ASSIGN_OR_RETURN(const std::optional<AliasName> alias,
-                   CheckOptions(request.options));
+  Job job{.request = request};
+  ASSIGN_OR_RETURN(job.alias, CheckOptions(request.options));
   RETURN_IF_ERROR(CheckCounts(request));
-  const Digest fingerprint = FingerprintOf(request);
+  job.fingerprint = FingerprintOf(request);
   if (!request.validate_only) {
-    ASSIGN_OR_RETURN(
-        std::optional<store::Checkpoint> earlier,
-        FindEarlier(*context.store, request.options.request_id, fingerprint));
+    ASSIGN_OR_RETURN(std::optional<store::Checkpoint> earlier,
+                     FindEarlier(*context.store, request.options.request_id,
+                                 job.fingerprint));
     if (earlier.has_value()) return EarlierResult(*std::move(earlier));
   }
-  ASSIGN_OR_RETURN(const ModelPtr model,
+  ASSIGN_OR_RETURN(job.model,
                    context.architectures->Find(request.architecture));
   ASSIGN_OR_RETURN(
-      const backend::Device device,
-      ResolveRequestDevice(request.device, context.default_device));
-  ASSIGN_OR_RETURN(const std::vector<SourceCheckpoint> sources,
-                   OpenSources(*context.store, request));
+      job.device, ResolveRequestDevice(request.device, context.default_device));
+  ASSIGN_OR_RETURN(job.sources, OpenSources(*context.store, request));
   ASSIGN_OR_RETURN(planner::Plan plan,
-                   PlanOf(request, model->schema(), sources));
-
+                   PlanWarmStart(request, job.model->schema(), job.sources));
+  if (plan.verdict.ok() && !request.validate_only) {
+    return Execute(job, std::move(plan), *context.store);
+  }
   WarmStartResult result;
   result.verdict = plan.verdict;
-  if (plan.verdict.ok() && !request.validate_only) {
-    ASSIGN_OR_RETURN(result.checkpoint,
-                     Execute(context, request, alias, fingerprint, *model,
-                             device, sources, plan));
-  }
   result.report = std::move(plan.report);
   return result;
 }

@@ -1,12 +1,12 @@
 // Catalog: rows and transactions. It knows every checkpoint, which blobs it
-// needs, and in which pack each blob lies; it touches no tensor byte and no
-// pack. Each method is one transaction: it happened as a whole, and lasts, or
-// it did not happen.
+// needs, and in which pack each blob lies; it touches no pack, and
+// of tensors only the bytes that are too few for one. Each method is one
+// transaction: it happened as a whole, and lasts, or it did not happen.
 //
 // A blob is in the catalog for as long as a checkpoint references it, and a
 // pack for as long as a blob lies in it; Commit and DeleteCheckpoint keep that
-// true and say which packs have become nobody's. The empty blob is always
-// there, and lies in no pack.
+// true and say which packs have become nobody's. Small blobs lie in no pack,
+// but in the catalog itself. The empty blob is always there, and lies nowhere.
 
 #ifndef WARMSTART_SERVER_STORE_CATALOG_H_
 #define WARMSTART_SERVER_STORE_CATALOG_H_
@@ -19,6 +19,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "server/model/architecture.h"
@@ -43,9 +44,21 @@ struct NewPack {
   std::vector<PlacedBlob> blobs;
 };
 
+// A blob that the catalog keeps itself.
+struct SmallBlob {
+  Blob blob;
+  absl::string_view bytes;
+};
+
+// What a commit brings.
+struct NewBlobs {
+  std::vector<NewPack> packs;
+  std::vector<SmallBlob> small;
+};
+
 struct BlobLocation {
   Blob blob;
-  PackId pack;  // "" for the empty blob
+  PackId pack;  // "" where the catalog keeps it, and for the empty blob
   int64_t offset = 0;
 };
 
@@ -80,26 +93,25 @@ class Catalog {
 
   virtual ~Catalog() = default;
 
-  // Makes the checkpoint `name`. A blob of `packs` that the catalog knows
-  // already stays where it was; one that the manifest does not need is not
-  // recorded. Where the request_id is known, returns the checkpoint of the
-  // first request, with all packs unused. The errors are those of
-  // Draft::Commit, and INVALID_ARGUMENT for a manifest that contradicts itself
-  // or its blobs.
+  // Makes the checkpoint `name`. One of `blobs` that the catalog knows already
+  // stays where it was; one that the manifest does not need is not recorded.
+  // Where the request_id is known, returns the checkpoint of the first request,
+  // with all packs unused. The errors are those of Draft::Commit, and
+  // INVALID_ARGUMENT for a manifest that contradicts itself or its blobs.
   //
   // `wait_for_packs` is called last, before the transaction is committed: it
   // returns OK once the packs are durable. When it fails, so does the commit,
   // with its status. Other writers wait meanwhile.
   virtual absl::StatusOr<CommitResult> Commit(
       const CheckpointName& name, absl::Time create_time,
-      const NewCheckpoint& checkpoint, absl::Span<const NewPack> packs,
+      const NewCheckpoint& checkpoint, const NewBlobs& blobs,
       absl::FunctionRef<absl::Status()> wait_for_packs) = 0;
   // For packs that are durable already.
   absl::StatusOr<CommitResult> Commit(const CheckpointName& name,
                                       absl::Time create_time,
                                       const NewCheckpoint& checkpoint,
-                                      absl::Span<const NewPack> packs) {
-    return Commit(name, create_time, checkpoint, packs,
+                                      const NewBlobs& blobs) {
+    return Commit(name, create_time, checkpoint, blobs,
                   [] { return absl::OkStatus(); });
   }
 
@@ -147,6 +159,10 @@ class Catalog {
   // One for each digest, nullopt where the catalog does not know it.
   virtual absl::StatusOr<std::vector<std::optional<BlobLocation>>> FindBlobs(
       absl::Span<const Digest> digests) = 0;
+
+  // The bytes of a blob that the catalog keeps itself. NOT_FOUND where it does
+  // not know it, DATA_LOSS where it does, but has not all of its bytes.
+  virtual absl::StatusOr<std::string> ReadBlob(const Digest& digest) = 0;
 
   // The ids of all packs, in no particular order.
   virtual absl::StatusOr<std::vector<PackId>> ListPacks() = 0;

@@ -1,5 +1,6 @@
 #include "server/store/composed_store.h"
 
+#include <memory>
 #include <optional>
 #include <string>
 #include <utility>
@@ -19,8 +20,8 @@
 namespace warmstart::store {
 namespace {
 
-// A blob's pack may be removed between looking it up and reading it. Each time
-// that happens, its last checkpoint was deleted and, for another round to be
+// A blob may be removed between looking it up and reading it. Each time that
+// happens, its last checkpoint was deleted and, for another round to be
 // needed, a new one was saved; nobody does that for long.
 constexpr int kMaxReadAttempts = 10;
 
@@ -196,11 +197,13 @@ class ComposedStore final : public Store {
     ASSIGN_OR_RETURN(BlobLocation location, Locate(digest));
     for (int attempt = 1;; ++attempt) {
       absl::StatusOr<BlobData> data = Read(location);
-      if (!absl::IsDataLoss(data.status())) return data;
+      const bool is_lost = absl::IsDataLoss(data.status());
+      if (!is_lost && !absl::IsNotFound(data.status())) return data;
       ASSIGN_OR_RETURN(BlobLocation again, Locate(digest));
-      if (again.pack == location.pack || attempt == kMaxReadAttempts) {
-        return WithErrorInfo(data.status(), reason::kDataLoss,
-                             {{"digest", digest.ToHex()}});
+      if ((is_lost && again.pack == location.pack) ||
+          attempt == kMaxReadAttempts) {
+        return WithErrorInfo(absl::DataLossError(data.status().message()),
+                             reason::kDataLoss, {{"digest", digest.ToHex()}});
       }
       location = std::move(again);
     }
@@ -227,8 +230,16 @@ class ComposedStore final : public Store {
 
   absl::StatusOr<BlobData> Read(const BlobLocation& location) {
     if (location.blob.num_bytes == 0) return BlobData{};
+    if (location.pack.empty()) return ReadSmall(location.blob.digest);
     return packs_->Read(location.pack, location.offset,
                         location.blob.num_bytes);
+  }
+
+  // NOT_FOUND where it was deleted meanwhile.
+  absl::StatusOr<BlobData> ReadSmall(const Digest& digest) {
+    ASSIGN_OR_RETURN(std::string bytes, catalog_->ReadBlob(digest));
+    auto owner = std::make_shared<const std::string>(std::move(bytes));
+    return BlobData{*owner, owner};
   }
 
   const std::unique_ptr<DirectoryLock> lock_;

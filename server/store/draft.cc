@@ -2,7 +2,6 @@
 
 #include <cstdint>
 #include <future>
-#include <optional>
 #include <utility>
 #include <vector>
 
@@ -10,6 +9,7 @@
 #include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
+#include "absl/types/span.h"
 #include "server/base/status_macros.h"
 #include "server/store/pack_builder.h"
 #include "server/store/placement.h"
@@ -30,17 +30,32 @@ class DraftFile final : public StagedFile {
  public:
   explicit DraftFile(std::unique_ptr<StagedPack> pack)
       : pack_(std::move(pack)) {}
+  // Scratch space of so few bytes that no pack will be made of it.
+  explicit DraftFile(int64_t num_bytes)
+      : memory_(std::make_unique<char[]>(num_bytes)), num_bytes_(num_bytes) {}
 
   absl::Status Append(absl::string_view data) override {
     return pack_->Append(data);
   }
   absl::StatusOr<absl::string_view> Finish() override {
+    if (pack_ == nullptr) return absl::string_view(memory_.get(), num_bytes_);
+    ASSIGN_OR_RETURN(const absl::string_view bytes, pack_->Finish());
+    num_bytes_ = static_cast<int64_t>(bytes.size());
     is_finished_ = true;
-    return pack_->Finish();
+    return bytes;
   }
 
-  StagedPack& pack() { return *pack_; }
-  bool is_finished() const { return is_finished_; }
+  // Starts writing to the disk what will be a pack, if it is complete: scratch
+  // space may still be written to, and what is small goes into the catalog.
+  void StartSync() {
+    if (is_finished_ && num_bytes_ > kMaxSmallBytes) pack_->StartSync();
+  }
+
+  // Null for memory.
+  StagedPack* pack() const { return pack_.get(); }
+  absl::Span<char> memory() const {
+    return absl::MakeSpan(memory_.get(), num_bytes_);
+  }
 
   // The rest is Commit's own.
   absl::string_view bytes;
@@ -49,6 +64,8 @@ class DraftFile final : public StagedFile {
 
  private:
   const std::unique_ptr<StagedPack> pack_;
+  const std::unique_ptr<char[]> memory_;
+  int64_t num_bytes_ = 0;
   bool is_finished_ = false;
 };
 
@@ -67,6 +84,11 @@ class ComposedDraft final : public Draft {
     if (scratch_ != nullptr) {
       return absl::FailedPreconditionError("a draft has one scratch space");
     }
+    if (num_bytes >= 0 && num_bytes <= kMaxSmallBytes) {
+      scratch_ =
+          files_.emplace_back(std::make_unique<DraftFile>(num_bytes)).get();
+      return scratch_->memory();
+    }
     ASSIGN_OR_RETURN(std::unique_ptr<StagedPack> pack, packs_.Stage());
     ASSIGN_OR_RETURN(const absl::Span<char> space,
                      pack->MapForWriting(num_bytes));
@@ -83,18 +105,13 @@ class ComposedDraft final : public Draft {
   }
 
   void StartSync() override {
-    for (const auto& file : files_) {
-      // The scratch space may still be written to.
-      if (file->is_finished()) file->pack().StartSync();
-    }
+    for (const auto& file : files_) file->StartSync();
   }
 
   absl::StatusOr<Checkpoint> Commit(const NewCheckpoint& checkpoint) override {
     if (std::exchange(is_spent_, true)) {
       return absl::FailedPreconditionError("a draft is committed once");
     }
-    ASSIGN_OR_RETURN(std::optional<Checkpoint> known, FindRequest(checkpoint));
-    if (known.has_value()) return *std::move(known);
     RETURN_IF_ERROR(AssignBlobs(checkpoint.manifest));
 
     const CheckpointName name = CheckpointName::Random();
@@ -113,18 +130,6 @@ class ComposedDraft final : public Draft {
     const StagedFile* file;
     PlacedBlob placed;
   };
-
-  absl::StatusOr<std::optional<Checkpoint>> FindRequest(
-      const NewCheckpoint& checkpoint) {
-    ASSIGN_OR_RETURN(const std::optional<CheckpointName> name,
-                     catalog_.FindRequest(checkpoint.request_id,
-                                          checkpoint.request_fingerprint));
-    if (!name.has_value()) return std::nullopt;
-    absl::StatusOr<Checkpoint> found = catalog_.GetCheckpoint(*name);
-    if (absl::IsNotFound(found.status())) return std::nullopt;  // deleted since
-    if (!found.ok()) return found.status();
-    return *std::move(found);
-  }
 
   // Gives every file its bytes and those of its blobs that `manifest` names.
   absl::Status AssignBlobs(const Manifest& manifest) {
@@ -164,10 +169,10 @@ class ComposedDraft final : public Draft {
   absl::StatusOr<Checkpoint> TryCommit(const CheckpointName& name,
                                        const NewCheckpoint& checkpoint) {
     PackBuilder copies(packs_);
-    ASSIGN_OR_RETURN(const std::vector<NewPack> packs, PlaceFiles(copies));
+    ASSIGN_OR_RETURN(const NewBlobs blobs, PlaceFiles(copies));
     absl::Status published;
     absl::StatusOr<CommitResult> result =
-        PublishAndCommit(name, checkpoint, packs, copies, published);
+        PublishAndCommit(name, checkpoint, blobs, copies, published);
     if (!published.ok()) return published;  // and so nothing was committed
     if (absl::IsInternal(result.status())) {
       // Whether it was committed, only the next start will know. If it was not,
@@ -187,21 +192,22 @@ class ComposedDraft final : public Draft {
   // is little to sync, since both then take about as long, else one after the
   // other, since the catalog's writers queue. Either way the packs are durable
   // before the transaction is committed, or it is not committed.
-  absl::StatusOr<CommitResult> PublishAndCommit(
-      const CheckpointName& name, const NewCheckpoint& checkpoint,
-      const std::vector<NewPack>& packs, PackBuilder& copies,
-      absl::Status& published) {
-    if (!IsLittle(packs)) {
-      published = Publish(packs, copies);
+  absl::StatusOr<CommitResult> PublishAndCommit(const CheckpointName& name,
+                                                const NewCheckpoint& checkpoint,
+                                                const NewBlobs& blobs,
+                                                PackBuilder& copies,
+                                                absl::Status& published) {
+    if (blobs.packs.empty() || !IsLittle(blobs.packs)) {
+      published = Publish(blobs.packs, copies);
       if (!published.ok()) return published;
-      return catalog_.Commit(name, clock_.Now(), checkpoint, packs);
+      return catalog_.Commit(name, clock_.Now(), checkpoint, blobs);
     }
     // Deferred to the wait where there is no thread to be had.
     std::future<absl::Status> publishing =
         std::async(std::launch::async | std::launch::deferred,
-                   [&] { return Publish(packs, copies); });
+                   [&] { return Publish(blobs.packs, copies); });
     absl::StatusOr<CommitResult> result = catalog_.Commit(
-        name, clock_.Now(), checkpoint, packs, [&]() -> absl::Status {
+        name, clock_.Now(), checkpoint, blobs, [&]() -> absl::Status {
           published = publishing.get();
           return published;
         });
@@ -215,26 +221,83 @@ class ComposedDraft final : public Draft {
     return num_bytes <= kLittleBytes;
   }
 
-  // Decides for every file, and copies what is to be copied. Returns the packs
-  // that are to be published; that of `copies` comes last.
-  absl::StatusOr<std::vector<NewPack>> PlaceFiles(PackBuilder& copies) {
-    ASSIGN_OR_RETURN(absl::flat_hash_set<Digest> wanted, FindUnknownBlobs());
-    std::vector<NewPack> packs;
-    for (const auto& file : files_) {
-      const std::vector<Run> runs = TakeWanted(*file, wanted);
-      const int64_t size = static_cast<int64_t>(file->bytes.size());
-      if (file->is_published || (!runs.empty() && ShouldAdopt(size, runs))) {
+  // The blobs of a file that the store has not, and no file before it.
+  struct Wanted {
+    DraftFile* file;
+    std::vector<PlacedBlob> blobs;
+  };
+
+  // Decides for every file, and copies what is to be copied. Of the packs that
+  // are to be published, that of `copies` comes last.
+  absl::StatusOr<NewBlobs> PlaceFiles(PackBuilder& copies) {
+    ASSIGN_OR_RETURN(const std::vector<Wanted> wanted, FindWantedBlobs());
+    if (AreSmall(wanted)) return SmallBlobs(wanted);
+    NewBlobs blobs;
+    for (const auto& [file, new_blobs] : wanted) {
+      const std::vector<Run> runs = MergeIntoRuns(new_blobs);
+      if (IsPack(*file, runs)) {
         // With the blobs that are known as well: should those be deleted before
         // the commit, they are here.
-        packs.push_back({file->pack().id(), size, file->blobs});
+        blobs.packs.push_back({file->pack()->id(),
+                               static_cast<int64_t>(file->bytes.size()),
+                               file->blobs});
         continue;
       }
       for (const Run& run : runs) {
         RETURN_IF_ERROR(copies.Append(file->bytes, run));
       }
     }
-    if (!copies.empty()) packs.push_back(copies.pack());
-    return packs;
+    if (!copies.empty()) blobs.packs.push_back(copies.pack());
+    return blobs;
+  }
+
+  static bool IsPack(const DraftFile& file, const std::vector<Run>& new_runs) {
+    if (file.pack() == nullptr) return false;
+    const int64_t size = static_cast<int64_t>(file.bytes.size());
+    return file.is_published ||
+           (!new_runs.empty() && ShouldAdopt(size, new_runs));
+  }
+
+  // Whether the catalog takes all of it. Not where an attempt before this one
+  // made packs already.
+  static bool AreSmall(const std::vector<Wanted>& wanted) {
+    int64_t num_bytes = 0;
+    for (const Wanted& each : wanted) {
+      if (each.file->is_published) return false;
+      for (const PlacedBlob& placed : each.blobs) {
+        // Cannot overflow: it stops soon after the bound.
+        num_bytes += placed.blob.num_bytes;
+        if (num_bytes > kMaxSmallBytes) return false;
+      }
+    }
+    return true;
+  }
+
+  static NewBlobs SmallBlobs(const std::vector<Wanted>& wanted) {
+    NewBlobs blobs;
+    for (const auto& [file, new_blobs] : wanted) {
+      for (const PlacedBlob& placed : new_blobs) {
+        blobs.small.push_back(
+            {placed.blob,
+             file->bytes.substr(placed.offset, placed.blob.num_bytes)});
+      }
+    }
+    return blobs;
+  }
+
+  absl::StatusOr<std::vector<Wanted>> FindWantedBlobs() {
+    ASSIGN_OR_RETURN(absl::flat_hash_set<Digest> unknown, FindUnknownBlobs());
+    std::vector<Wanted> wanted;
+    for (const auto& file : files_) {
+      Wanted& of_file = wanted.emplace_back(Wanted{.file = file.get()});
+      for (const PlacedBlob& placed : file->blobs) {
+        // Taken out, so that no other file brings it too.
+        if (unknown.erase(placed.blob.digest) > 0) {
+          of_file.blobs.push_back(placed);
+        }
+      }
+    }
+    return wanted;
   }
 
   // Which of the files' blobs the store does not hold.
@@ -253,24 +316,17 @@ class ComposedDraft final : public Draft {
     return unknown;
   }
 
-  // Takes what `file` has out of `wanted`, so that no other file brings it too.
-  static std::vector<Run> TakeWanted(const DraftFile& file,
-                                     absl::flat_hash_set<Digest>& wanted) {
-    std::vector<PlacedBlob> taken;
-    for (const PlacedBlob& placed : file.blobs) {
-      if (wanted.erase(placed.blob.digest) > 0) taken.push_back(placed);
-    }
-    return MergeIntoRuns(std::move(taken));
-  }
-
   // Makes the bytes of all `packs` durable, then their names.
   absl::Status Publish(const std::vector<NewPack>& packs, PackBuilder& copies) {
     if (packs.empty()) return absl::OkStatus();
     absl::flat_hash_set<PackId> ids;
     for (const NewPack& pack : packs) ids.insert(pack.id);
     for (const auto& file : files_) {
-      if (file->is_published || !ids.contains(file->pack().id())) continue;
-      RETURN_IF_ERROR(file->pack().Publish());
+      StagedPack* const pack = file->pack();
+      if (pack == nullptr || file->is_published || !ids.contains(pack->id())) {
+        continue;
+      }
+      RETURN_IF_ERROR(pack->Publish());
       file->is_published = true;
     }
     if (!copies.empty()) RETURN_IF_ERROR(copies.staged().Publish());
@@ -283,7 +339,7 @@ class ComposedDraft final : public Draft {
   void WithdrawFiles() {
     if (!is_outcome_known_) return;
     for (const auto& file : files_) {
-      if (file->is_published) RemovePack(file->pack().id());
+      if (file->is_published) RemovePack(file->pack()->id());
     }
   }
 

@@ -1,5 +1,6 @@
 // Placement: which bytes of a staged file are worth keeping, and whether the
-// file is kept as it stands or they are copied out of it. Pure computation.
+// file is kept as it stands or they are copied out of it, into a pack or into
+// the catalog. Pure computation.
 
 #ifndef WARMSTART_SERVER_STORE_PLACEMENT_H_
 #define WARMSTART_SERVER_STORE_PLACEMENT_H_
@@ -14,6 +15,12 @@
 #include "server/store/catalog.h"
 
 namespace warmstart::store {
+
+// Blobs of a commit that have no more bytes than this, together, go into the
+// catalog and not into a pack: its rows are synced anyway, and a file costs two
+// syncs more. With more than this, the catalog would be mostly tensor bytes,
+// which its write-ahead log writes twice.
+inline constexpr int64_t kMaxSmallBytes = int64_t{128} << 10;
 
 // All digests that `manifest` names.
 absl::flat_hash_set<Digest> DigestsOf(const Manifest& manifest);

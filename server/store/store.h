@@ -6,7 +6,9 @@
 //
 //   data_dir/
 //     LOCK             held while a server has the store open
-//     catalog.sqlite3  (+ -wal, -shm): all that is not tensor bytes
+//     catalog.sqlite3  (+ -wal, -shm): all else, and tensors too small to need
+//     a
+//                      pack
 //     packs/           immutable files, each holding many blobs
 //     staging/         files being received; emptied at every start
 //
@@ -93,8 +95,8 @@ class Draft {
 
   // The pointer lives as long as the Draft.
   virtual absl::StatusOr<StagedFile*> NewFile() = 0;
-  // `num_bytes` of zeros to write new tensors into, on the disk and not in
-  // memory. At most one for a Draft.
+  // `num_bytes` of zeros to write new tensors into; on the disk and not in
+  // memory, unless they are few. At most one for a Draft.
   virtual absl::StatusOr<absl::Span<char>> NewScratch(int64_t num_bytes) = 0;
 
   // Says that `blob` stands in `file` (or, where null, in the scratch space) at
@@ -109,7 +111,8 @@ class Draft {
   // The one commit point. Every digest in the manifest must be a blob that was
   // added here or that the store holds. A staged file is adopted as a pack in
   // place when at least half of its bytes are new blobs; otherwise its new
-  // blobs are copied into a fresh pack.
+  // blobs are copied into a fresh pack. Where all new blobs together are small,
+  // they go into the catalog, and no pack is made.
   //   ABORTED            a blob that the manifest names is no longer there (its
   //                      last checkpoint was deleted meanwhile); retry
   //   INVALID_ARGUMENT   the request_id was used with another fingerprint

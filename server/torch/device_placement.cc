@@ -6,6 +6,7 @@
 
 #include "server/torch/placement.h"
 #include "server/torch/tensor_bridge.h"
+#include "server/torch/value_counts.h"
 
 namespace warmstart::backend {
 namespace {
@@ -34,15 +35,40 @@ class DevicePlacement : public Placement {
     Drawn(distribution, spec, generator);
   }
 
-  void Load(const HostTensor& source, DType dtype,
-            absl::Span<char> output) override {
-    at::Tensor tensor = Empty(source.spec.shape(), dtype);
-    if (source.spec.dtype() == dtype) {
-      BytesOf(tensor).copy_(ReadableTensor(source.bytes, DType::kUint8));
+  void Load(const HostTensor& source, const Destination& to) override {
+    at::Tensor tensor = Empty(source.spec.shape(), to.dtype);
+    if (source.spec.dtype() == to.dtype) {
+      CopyBytes(source, tensor);
+      if (to.counts != nullptr) {
+        CountValues(tensor.view({-1}), tensor.view({-1}), *to.counts);
+      }
     } else {
-      Cast(source, tensor.view({-1}));
+      Cast(source, to.counts, tensor.view({-1}));
     }
-    Keep(std::move(tensor), output);
+    Keep(std::move(tensor), to.output);
+  }
+
+  at::Tensor Drawn(const Distribution& distribution, const TensorSpec& spec,
+                   at::Generator& generator) override {
+    at::Tensor tensor =
+        Empty(spec.shape(), DrawnType(distribution, spec.dtype()));
+    Draw(distribution, generator, tensor);
+    return tensor.to(ToScalarType(spec.dtype()));
+  }
+
+  at::Tensor Read(const HostTensor& source) override {
+    at::Tensor tensor = Empty(source.spec.shape(), source.spec.dtype());
+    CopyBytes(source, tensor);
+    return tensor;
+  }
+
+  void Store(const at::Tensor& value, const Destination& to) override {
+    const at::Tensor before = Contiguous(value);
+    at::Tensor after = before.to(ToScalarType(to.dtype));
+    if (to.counts != nullptr) {
+      CountValues(before.view({-1}), after.view({-1}), *to.counts);
+    }
+    Keep(std::move(after), to.output);
   }
 
  private:
@@ -51,17 +77,14 @@ class DevicePlacement : public Placement {
                      at::dtype(ToScalarType(dtype)).device(device_));
   }
 
-  at::Tensor Drawn(const Distribution& distribution, const TensorSpec& spec,
-                   at::Generator& generator) const {
-    at::Tensor tensor =
-        Empty(spec.shape(), DrawnType(distribution, spec.dtype()));
-    Draw(distribution, generator, tensor);
-    return tensor.to(ToScalarType(spec.dtype()));
+  static void CopyBytes(const HostTensor& source, const at::Tensor& tensor) {
+    BytesOf(tensor).copy_(ReadableTensor(source.bytes, DType::kUint8));
   }
 
   // Bytes go to the device as they are, whatever their alignment, and are cast
   // there.
-  void Cast(const HostTensor& source, const at::Tensor& flat_result) const {
+  void Cast(const HostTensor& source, LoadCounts* counts,
+            const at::Tensor& flat_result) const {
     const DType from = source.spec.dtype();
     const int64_t size = DTypeSize(from);
     const int64_t total = source.spec.num_elements();
@@ -72,7 +95,9 @@ class DevicePlacement : public Placement {
                          DType::kUint8)
               .to(device_, /*non_blocking=*/false, /*copy=*/true)
               .view(ToScalarType(from));
-      flat_result.narrow(0, done, count).copy_(staged);
+      const at::Tensor cast = flat_result.narrow(0, done, count);
+      cast.copy_(staged);
+      if (counts != nullptr) CountValues(staged, cast, *counts);
       done += count;
     }
   }

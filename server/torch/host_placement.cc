@@ -6,12 +6,10 @@
 
 #include "server/torch/placement.h"
 #include "server/torch/tensor_bridge.h"
+#include "server/torch/value_counts.h"
 
 namespace warmstart::backend {
 namespace {
-
-// Elements that are handled at once where values cannot be made in place.
-constexpr int64_t kPieceElements = int64_t{1} << 19;
 
 // ATen draws normal values in blocks of 16, and the last 16 of a tensor again
 // where its size is no multiple of that. A tensor that is drawn in pieces gets
@@ -53,18 +51,44 @@ class HostPlacement : public Placement {
     DrawInPieces(distribution, spec, generator, std::nullopt);
   }
 
-  void Load(const HostTensor& source, DType dtype,
-            absl::Span<char> output) override {
-    if (output.data() == nullptr) return;
-    if (source.spec.dtype() == dtype) {
-      std::memcpy(output.data(), source.bytes.data(), output.size());
-    } else if (IsAligned(source.bytes.data(), source.spec.dtype()) &&
-               IsAligned(output.data(), dtype)) {
-      WritableTensor(output, dtype)
+  void Load(const HostTensor& source, const Destination& to) override {
+    const bool writes = to.output.data() != nullptr;
+    if (source.spec.dtype() == to.dtype) {
+      if (writes) {
+        std::memcpy(to.output.data(), source.bytes.data(), to.output.size());
+      }
+      if (to.counts != nullptr) Count(source, *to.counts);
+    } else if (!writes) {
+      return;
+    } else if (to.counts == nullptr &&
+               IsAligned(source.bytes.data(), source.spec.dtype()) &&
+               IsAligned(to.output.data(), to.dtype)) {
+      WritableTensor(to.output, to.dtype)
           .copy_(ReadableTensor(source.bytes, source.spec.dtype()));
     } else {
-      CastInPieces(source, dtype, output);
+      CastInPieces(source, to);
     }
+  }
+
+  at::Tensor Drawn(const Distribution& distribution, const TensorSpec& spec,
+                   at::Generator& generator) override {
+    at::Tensor tensor =
+        at::empty(ToSizes(spec.shape()), ToScalarType(spec.dtype()));
+    Initialize(distribution, spec, generator,
+               absl::MakeSpan(static_cast<char*>(tensor.data_ptr()),
+                              spec.num_bytes()));
+    return tensor;
+  }
+
+  at::Tensor Read(const HostTensor& source) override {
+    return BorrowOrCopy(source);
+  }
+
+  void Store(const at::Tensor& value, const Destination& to) override {
+    const at::Tensor before = Contiguous(value).view({-1});
+    const at::Tensor after = before.to(ToScalarType(to.dtype));
+    if (to.output.data() != nullptr) CopyValues(after, to.output);
+    if (to.counts != nullptr) CountValues(before, after, *to.counts);
   }
 
  private:
@@ -88,23 +112,45 @@ class HostPlacement : public Placement {
     }
   }
 
-  // LibTorch's kernels want aligned elements; a tensor in a .safetensors file
-  // need not be.
-  static void CastInPieces(const HostTensor& source, DType dtype,
-                           absl::Span<char> output) {
+  static void CastInPieces(const HostTensor& source, const Destination& to) {
+    const int64_t size = DTypeSize(to.dtype);
+    ForEachPiece(source, [&](int64_t done, const at::Tensor& piece) {
+      const at::Tensor cast = piece.to(ToScalarType(to.dtype));
+      CopyValues(cast, to.output.subspan(done * size, piece.numel() * size));
+      if (to.counts != nullptr) CountValues(piece, cast, *to.counts);
+    });
+  }
+
+  static void Count(const HostTensor& source, LoadCounts& counts) {
+    ForEachPiece(source, [&](int64_t, const at::Tensor& piece) {
+      CountValues(piece, piece, counts);
+    });
+  }
+
+  // Calls visit(elements before the piece, piece) for one piece after the
+  // other. LibTorch's kernels want aligned elements; a tensor in a .safetensors
+  // file need not be, so its pieces are copied.
+  template <typename Visit>
+  static void ForEachPiece(const HostTensor& source, const Visit& visit) {
+    const DType dtype = source.spec.dtype();
     const int64_t total = source.spec.num_elements();
-    const int from_size = DTypeSize(source.spec.dtype());
-    const int to_size = DTypeSize(dtype);
-    at::Tensor buffer = at::empty({std::min(total, kPieceElements)},
-                                  ToScalarType(source.spec.dtype()));
-    for (int64_t done = 0; done < total;) {
+    const int64_t size = DTypeSize(dtype);
+    at::Tensor buffer;
+    if (!IsAligned(source.bytes.data(), dtype)) {
+      buffer =
+          at::empty({std::min(total, kPieceElements)}, ToScalarType(dtype));
+    }
+    for (int64_t done = 0; done < total; done += kPieceElements) {
       const int64_t count = std::min(total - done, kPieceElements);
-      at::Tensor piece = buffer.narrow(0, 0, count);
-      std::memcpy(piece.data_ptr(), source.bytes.data() + done * from_size,
-                  count * from_size);
-      CopyValues(piece.to(ToScalarType(dtype)),
-                 output.subspan(done * to_size, count * to_size));
-      done += count;
+      const absl::string_view bytes =
+          source.bytes.substr(done * size, count * size);
+      if (!buffer.defined()) {
+        visit(done, ReadableTensor(bytes, dtype));
+        continue;
+      }
+      const at::Tensor piece = buffer.narrow(0, 0, count);
+      std::memcpy(piece.data_ptr(), bytes.data(), bytes.size());
+      visit(done, piece);
     }
   }
 };

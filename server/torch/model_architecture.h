@@ -11,11 +11,13 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "server/model/architecture.h"
+#include "server/model/derivation.h"
 #include "server/model/tensor_spec.h"
 #include "server/torch/device.h"
 
@@ -33,18 +35,38 @@ struct OwnedTensor {
   std::string bytes;
 };
 
+// Gives the tensors that derivations name. bytes.data() is null for one that it
+// does not have.
+using SourceTensors = absl::FunctionRef<HostTensor(const SourceOp&)>;
+
+// What is to know of values that were loaded. Infinities count as not finite;
+// NaNs do, too, for some float8 types have nothing else.
+struct LoadCounts {
+  int64_t non_finite = 0;  // in the result
+  // By the cast to the result's dtype:
+  int64_t overflowed = 0;   // finite before, not finite after
+  int64_t underflowed = 0;  // not zero before, zero after
+
+  friend bool operator==(const LoadCounts&, const LoadCounts&) = default;
+};
+
 // One entry of the target in a partial load.
 struct LoadEntry {
   // Index into schema().entries.
   int64_t entry = 0;
-  // The values to load; bytes.data() is null where the entry is initialised.
-  HostTensor source;
+  // How its values are made; null where the entry is initialised.
+  const Derivation* value = nullptr;
+  // Makes its fresh values in place of the schema's; null for the schema's.
+  const Initializer* initializer = nullptr;
   // dtype of the result; its shape is the schema's.
   DType dtype = DType::kFloat32;
   // Where the result's values are written; its size is the result's size in
-  // bytes. data() is null where the source's bytes are the result unchanged,
-  // and nothing has to be written.
+  // bytes. data() is null where a source's bytes are the result unchanged, and
+  // nothing has to be written.
   absl::Span<char> output;
+  // Filled for a loaded entry; null where nobody asks, which saves reading what
+  // is loaded unchanged.
+  LoadCounts* counts = nullptr;
 };
 
 // Immutable and thread-safe.
@@ -55,22 +77,29 @@ class ModelArchitecture {
   virtual const Architecture& schema() const = 0;
   virtual bool has_forward() const = 0;
 
-  // Performs a partial load on `device`: entries without a source are
-  // initialised there from `seed`, those with one are placed there and, where
-  // the dtype differs, cast as torch.Tensor.copy_ does; results go to the
-  // outputs. On the CPU, entries without an output cost nothing; on CUDA every
-  // entry is placed on the device, so that OK means that the model fits there.
+  // Performs a partial load on `device`: entries without a value are
+  // initialised there from `seed`; the values of the others are computed there
+  // from what `sources` gives and, where the dtype differs, cast as
+  // torch.Tensor.copy_ does; results go to the outputs. On the CPU, entries
+  // with neither output nor counts cost nothing; on CUDA every entry is placed
+  // on the device, so that OK means that the model fits there.
   //
   // Fresh values depend on `seed` and the key alone, never on which other
   // entries are loaded. On the CPU, those of NetA and NetB equal, bit for bit,
-  // Python's torch.manual_seed(seed); NetA().state_dict(). Those of a schema
-  // come from a generator of their own for each key, seeded from (seed, key).
-  //   INVALID_ARGUMENT    an entry, size or dtype that does not fit the schema
+  // Python's torch.manual_seed(seed); NetA().state_dict(). Those of a schema,
+  // and those of an initializer that is not the architecture's, come from a
+  // generator of their own for each key, seeded from (seed, key). An entry that
+  // is tied to another has that one's fresh values.
+  //
+  // Memory: initializing, copying and casting take a few MiB, however large the
+  // tensors are; what is computed takes room for its operands and results.
+  //   INVALID_ARGUMENT    an entry, size, dtype or derivation that does not fit
+  //                       the schema or the sources
   //   RESOURCE_EXHAUSTED  out of memory on the device or the host
   // On an error the outputs hold unspecified values.
-  virtual absl::Status PartialLoad(
-      const Device& device, uint64_t seed,
-      absl::Span<const LoadEntry> entries) const = 0;
+  virtual absl::Status PartialLoad(const Device& device, uint64_t seed,
+                                   absl::Span<const LoadEntry> entries,
+                                   SourceTensors sources) const = 0;
 
   // Runs the model in evaluation mode on `device`. `state` has one tensor for
   // each entry of the schema, in its order.

@@ -138,9 +138,10 @@ class TorchModuleArchitecture : public ModelArchitecture {
   bool has_forward() const override { return true; }
 
   absl::Status PartialLoad(const Device& device, uint64_t seed,
-                           absl::Span<const LoadEntry> entries) const override {
+                           absl::Span<const LoadEntry> entries,
+                           SourceTensors sources) const override {
     return RunPartialLoad(schema_, RandomStreams::kOneInOrder, device, seed,
-                          entries);
+                          entries, sources);
   }
 
   absl::StatusOr<OwnedTensor> Forward(const Device& device,

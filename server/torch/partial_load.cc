@@ -8,8 +8,10 @@
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
+#include "absl/container/flat_hash_map.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
+#include "server/torch/derivation_evaluator.h"
 #include "server/torch/distribution.h"
 #include "server/torch/edge.h"
 #include "server/torch/key_seed.h"
@@ -18,9 +20,7 @@
 namespace warmstart::backend {
 namespace {
 
-bool IsInitialized(const LoadEntry& load) {
-  return load.source.bytes.data() == nullptr;
-}
+bool IsInitialized(const LoadEntry& load) { return load.value == nullptr; }
 
 // PyTorch takes a vector of one element for a scalar, as 0.3 saved those.
 bool FitsShape(const Shape& source, const Shape& target) {
@@ -28,19 +28,28 @@ bool FitsShape(const Shape& source, const Shape& target) {
          (target.rank() == 0 && source.rank() == 1 && source.sizes()[0] == 1);
 }
 
-absl::Status CheckSource(const LoadEntry& load, const TensorSpec& target) {
-  const TensorSpec& spec = load.source.spec;
+// `value` without what happens on the way to the result anyway, which is a run
+// of bytes of `dtype`: reshapes, and a last cast to that type.
+const Derivation& BeforeLastCast(const Derivation& value, DType dtype) {
+  const Derivation& inner = WithoutReshapes(value);
+  const auto* cast = std::get_if<CastOp>(&inner.op);
+  return cast != nullptr && cast->dtype == dtype
+             ? WithoutReshapes(*inner.operands[0])
+             : inner;
+}
+
+absl::Status CheckLoaded(const LoadEntry& load, const TensorSpec& target) {
+  const TensorSpec& spec = load.value->spec;
   if (!FitsShape(spec.shape(), target.shape())) {
     return absl::InvalidArgumentError(
         absl::StrCat("a source of shape ", spec.shape().ToString(),
                      " for one of shape ", target.shape().ToString()));
   }
-  if (static_cast<int64_t>(load.source.bytes.size()) != spec.num_bytes()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        "the source has ", load.source.bytes.size(), " bytes where ",
-        spec.ToString(), " takes ", spec.num_bytes()));
+  if (load.output.data() != nullptr) return absl::OkStatus();
+  if (AsSourceTensor(WithoutReshapes(*load.value)) == nullptr) {
+    return absl::InvalidArgumentError("no output for computed values");
   }
-  if (load.output.data() == nullptr && spec.dtype() != load.dtype) {
+  if (spec.dtype() != load.dtype) {
     return absl::InvalidArgumentError(
         absl::StrCat("no output for a cast from ", DTypeName(spec.dtype()),
                      " to ", DTypeName(load.dtype)));
@@ -78,7 +87,7 @@ absl::Status CheckEntry(const LoadEntry& load, const TensorSpec& target) {
   // tell nothing about it.
   if (target.num_elements() == 0) return absl::OkStatus();
   return IsInitialized(load) ? CheckInitialized(load, target)
-                             : CheckSource(load, target);
+                             : CheckLoaded(load, target);
 }
 
 // What is wanted of each entry of the schema, null where nothing is.
@@ -104,27 +113,37 @@ absl::StatusOr<Wanted> Arrange(const Architecture& schema,
   return wanted;
 }
 
-// One past the last entry that needs fresh values.
-size_t EndOfInitialized(const Wanted& wanted) {
-  size_t end = wanted.size();
-  while (end > 0 &&
-         (wanted[end - 1] == nullptr || !IsInitialized(*wanted[end - 1]))) {
-    --end;
+// The entry whose fresh values entry i has: itself, but for tied ones.
+std::vector<size_t> FreshOrigins(const Architecture& schema) {
+  std::vector<size_t> origins(schema.entries.size());
+  absl::flat_hash_map<absl::string_view, size_t> index;
+  for (size_t i = 0; i < origins.size(); ++i) {
+    const ArchitectureEntry& entry = schema.entries[i];
+    const auto tied = index.find(entry.tied_to);
+    origins[i] = tied == index.end() ? i : tied->second;
+    index.emplace(entry.key, i);
   }
-  return end;
+  return origins;
 }
 
 // Performs one load, entry by entry in the schema's order.
 class Loader {
  public:
   Loader(Placement& placement, const Architecture& schema,
-         RandomStreams streams, uint64_t seed, const Wanted& wanted)
+         RandomStreams streams, uint64_t seed, const Wanted& wanted,
+         SourceTensors sources)
       : placement_(placement),
         schema_(schema),
         streams_(streams),
         seed_(seed),
         wanted_(wanted),
-        end_of_initialized_(EndOfInitialized(wanted)) {}
+        sources_(sources),
+        fresh_origins_(FreshOrigins(schema)) {
+    while (end_of_common_stream_ > 0 &&
+           !DrawsFromCommonStream(end_of_common_stream_ - 1)) {
+      --end_of_common_stream_;
+    }
+  }
 
   absl::Status Run() {
     size_t i = 0;
@@ -135,35 +154,89 @@ class Loader {
   }
 
  private:
-  void Handle(size_t i) {
+  bool DrawsFromCommonStream(size_t i) const {
     const LoadEntry* const load = wanted_[i];
-    if (load == nullptr || !IsInitialized(*load)) {
-      if (streams_ == RandomStreams::kOneInOrder && i < end_of_initialized_) {
-        placement_.Skip(DistributionOfEntry(i), schema_.entries[i].spec,
-                        Generator(i));
-      }
-      if (load != nullptr) {
-        placement_.Load(load->source, load->dtype, load->output);
-      }
-      return;
-    }
-    placement_.Initialize(DistributionOfEntry(i), schema_.entries[i].spec,
-                          Generator(i), load->output);
+    return streams_ == RandomStreams::kOneInOrder && load != nullptr &&
+           load->initializer == nullptr &&
+           (IsInitialized(*load) || UsesFreshValues(*load->value));
   }
 
-  Distribution DistributionOfEntry(size_t i) const {
-    const ArchitectureEntry& entry = schema_.entries[i];
-    return DistributionOf(entry.initializer, entry.spec.shape());
+  void Handle(size_t i) {
+    if (i < end_of_common_stream_ && !DrawsFromCommonStream(i)) {
+      const ArchitectureEntry& entry = schema_.entries[i];
+      placement_.Skip(DistributionOf(entry.initializer, entry.spec.shape()),
+                      entry.spec, CommonGenerator());
+    }
+    const LoadEntry* const load = wanted_[i];
+    if (load == nullptr) return;
+    if (IsInitialized(*load)) {
+      placement_.Initialize(FreshDistribution(i), schema_.entries[i].spec,
+                            FreshGenerator(i), load->output);
+    } else {
+      Place(i, *load);
+    }
   }
 
-  at::Generator& Generator(size_t i) {
-    if (streams_ == RandomStreams::kOnePerKey) {
-      generator_ =
-          placement_.NewGenerator(KeySeed(seed_, schema_.entries[i].key));
-    } else if (!generator_.defined()) {
-      generator_ = placement_.NewGenerator(seed_);
+  void Place(size_t i, const LoadEntry& load) {
+    const Destination to{load.dtype, load.output, load.counts};
+    const Derivation& value = BeforeLastCast(*load.value, load.dtype);
+    if (value.spec.num_elements() == 0) {
+      placement_.Load({value.spec, ""}, to);
+    } else if (AsSourceTensor(value) != nullptr) {
+      placement_.Load(Source(value), to);
+    } else {
+      placement_.Store(Computed(i, value), to);
     }
-    return generator_;
+  }
+
+  at::Tensor Computed(size_t i, const Derivation& value) {
+    at::Tensor fresh;  // drawn once, however many leaves stand for it
+    return Evaluate(value, [&](const Derivation& leaf) {
+      if (AsSourceTensor(leaf) != nullptr) {
+        return placement_.Read(Source(leaf));
+      }
+      const TensorSpec& spec = schema_.entries[i].spec;
+      TORCH_CHECK(leaf.spec == spec, "fresh values are ", spec.ToString(),
+                  ", not ", leaf.spec.ToString());
+      if (!fresh.defined()) {
+        fresh = placement_.Drawn(FreshDistribution(i), spec, FreshGenerator(i));
+      }
+      return fresh;
+    });
+  }
+
+  HostTensor Source(const Derivation& leaf) {
+    const HostTensor tensor = sources_(*AsSourceTensor(leaf));
+    const int64_t size = static_cast<int64_t>(tensor.bytes.size());
+    TORCH_CHECK(tensor.bytes.data() != nullptr || leaf.spec.num_bytes() == 0,
+                "the source is not there");
+    TORCH_CHECK(tensor.spec == leaf.spec, "the source is ",
+                tensor.spec.ToString(), ", not ", leaf.spec.ToString());
+    TORCH_CHECK(size == leaf.spec.num_bytes(), "the source has ", size,
+                " bytes where ", leaf.spec.ToString(), " takes ",
+                leaf.spec.num_bytes());
+    return tensor;
+  }
+
+  Distribution FreshDistribution(size_t i) const {
+    const Initializer* const given = wanted_[i]->initializer;
+    const ArchitectureEntry& origin = schema_.entries[fresh_origins_[i]];
+    return DistributionOf(given != nullptr ? *given : origin.initializer,
+                          origin.spec.shape());
+  }
+
+  at::Generator& FreshGenerator(size_t i) {
+    if (DrawsFromCommonStream(i)) return CommonGenerator();
+    own_generator_ = placement_.NewGenerator(
+        KeySeed(seed_, schema_.entries[fresh_origins_[i]].key));
+    return own_generator_;
+  }
+
+  at::Generator& CommonGenerator() {
+    if (!common_generator_.defined()) {
+      common_generator_ = placement_.NewGenerator(seed_);
+    }
+    return common_generator_;
   }
 
   Placement& placement_;
@@ -171,8 +244,12 @@ class Loader {
   const RandomStreams streams_;
   const uint64_t seed_;
   const Wanted& wanted_;
-  const size_t end_of_initialized_;
-  at::Generator generator_;
+  const SourceTensors sources_;
+  const std::vector<size_t> fresh_origins_;
+  // Behind it, no entry draws from the stream that entries share.
+  size_t end_of_common_stream_ = wanted_.size();
+  at::Generator common_generator_;
+  at::Generator own_generator_;
 };
 
 // Gives the memory that LibTorch's allocator would keep for its next tensors
@@ -187,24 +264,26 @@ void ReleaseDeviceMemory(at::Device device) {
 
 absl::Status RunPartialLoadAt(Placement& placement, const Architecture& schema,
                               RandomStreams streams, uint64_t seed,
-                              absl::Span<const LoadEntry> entries) {
+                              absl::Span<const LoadEntry> entries,
+                              SourceTensors sources) {
   ASSIGN_OR_RETURN(const Wanted wanted, Arrange(schema, entries));
-  return Loader(placement, schema, streams, seed, wanted).Run();
+  return Loader(placement, schema, streams, seed, wanted, sources).Run();
 }
 
 absl::Status RunPartialLoad(const Architecture& schema, RandomStreams streams,
                             const Device& device, uint64_t seed,
-                            absl::Span<const LoadEntry> entries) {
+                            absl::Span<const LoadEntry> entries,
+                            SourceTensors sources) {
   if (device.kind == Device::Kind::kCpu) {
     return RunPartialLoadAt(*MakeHostPlacement(), schema, streams, seed,
-                            entries);
+                            entries, sources);
   }
   // A device that is gone by now is refused in the same words.
   RETURN_IF_ERROR(ResolveDevice(device.ToString()).status());
   const at::Device place = ToAtDevice(device);
   absl::Cleanup release = [&] { ReleaseDeviceMemory(place); };
   return RunPartialLoadAt(*MakeDevicePlacement(place), schema, streams, seed,
-                          entries);
+                          entries, sources);
 }
 
 }  // namespace warmstart::backend

@@ -27,12 +27,14 @@ enum class RandomStreams {
 // ModelArchitecture::PartialLoad for `schema`.
 absl::Status RunPartialLoad(const Architecture& schema, RandomStreams streams,
                             const Device& device, uint64_t seed,
-                            absl::Span<const LoadEntry> entries);
+                            absl::Span<const LoadEntry> entries,
+                            SourceTensors sources);
 
 // The same at a given place; for tests of devices that are not there.
 absl::Status RunPartialLoadAt(Placement& placement, const Architecture& schema,
                               RandomStreams streams, uint64_t seed,
-                              absl::Span<const LoadEntry> entries);
+                              absl::Span<const LoadEntry> entries,
+                              SourceTensors sources);
 
 }  // namespace warmstart::backend
 

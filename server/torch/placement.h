@@ -4,6 +4,7 @@
 #define WARMSTART_SERVER_TORCH_PLACEMENT_H_
 
 #include <ATen/core/Generator.h>
+#include <ATen/core/Tensor.h>
 #include <c10/core/Device.h>
 
 #include <cstdint>
@@ -16,6 +17,13 @@
 #include "server/torch/model_architecture.h"
 
 namespace warmstart::backend {
+
+// What becomes of a tensor that is loaded.
+struct Destination {
+  DType dtype = DType::kFloat32;  // what it is cast to
+  absl::Span<char> output;        // data() is null where nothing is written
+  LoadCounts* counts = nullptr;   // added to; null where nobody asks
+};
 
 // One object per load; not thread-safe. Methods throw LibTorch's exceptions.
 class Placement {
@@ -34,14 +42,26 @@ class Placement {
   virtual void Skip(const Distribution& distribution, const TensorSpec& spec,
                     at::Generator& generator) = 0;
 
-  // Places `source`, cast to `dtype`, and writes its values to `output` unless
-  // that is null.
-  virtual void Load(const HostTensor& source, DType dtype,
-                    absl::Span<char> output) = 0;
+  // Places a tensor as it is, or cast.
+  virtual void Load(const HostTensor& source, const Destination& to) = 0;
+
+  // For values that are computed there:
+
+  // What Initialize would write.
+  virtual at::Tensor Drawn(const Distribution& distribution,
+                           const TensorSpec& spec,
+                           at::Generator& generator) = 0;
+
+  // The tensor where it can be computed with; on the host, it is the caller's
+  // memory where that is possible. Not to be written.
+  virtual at::Tensor Read(const HostTensor& source) = 0;
+
+  // Load for a value that was computed: elements in row-major order.
+  virtual void Store(const at::Tensor& value, const Destination& to) = 0;
 };
 
-// Writes results straight to the outputs, in host memory. What it allocates
-// itself is a few MiB, however large the tensors are.
+// Writes results straight to the outputs, in host memory. What Initialize, Skip
+// and Load allocate is a few MiB, however large the tensors are.
 std::unique_ptr<Placement> MakeHostPlacement();
 
 // Holds every tensor on `device` until it is destroyed, so that a load which

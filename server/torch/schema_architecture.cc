@@ -16,9 +16,10 @@ class SchemaArchitecture : public ModelArchitecture {
   bool has_forward() const override { return false; }
 
   absl::Status PartialLoad(const Device& device, uint64_t seed,
-                           absl::Span<const LoadEntry> entries) const override {
+                           absl::Span<const LoadEntry> entries,
+                           SourceTensors sources) const override {
     return RunPartialLoad(schema_, RandomStreams::kOnePerKey, device, seed,
-                          entries);
+                          entries, sources);
   }
 
   absl::StatusOr<OwnedTensor> Forward(const Device&,

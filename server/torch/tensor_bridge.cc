@@ -117,6 +117,26 @@ at::Tensor BorrowOrCopy(const HostTensor& tensor) {
   return copy;
 }
 
+at::Tensor BitsOf(const at::Tensor& tensor) {
+  switch (tensor.element_size()) {
+    case 1:
+      return tensor.view(at::kByte);
+    case 2:
+      return tensor.view(at::kShort);
+    case 4:
+      return tensor.view(at::kInt);
+    case 8:
+      return tensor.view(at::kLong);
+    default:
+      return tensor;
+  }
+}
+
+at::Tensor Contiguous(const at::Tensor& tensor) {
+  if (tensor.is_contiguous()) return tensor;
+  return BitsOf(tensor).contiguous().view(tensor.scalar_type());
+}
+
 at::Tensor BytesOf(const at::Tensor& tensor) {
   return tensor.view({-1}).view(at::kByte);
 }

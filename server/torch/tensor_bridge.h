@@ -42,6 +42,15 @@ at::Tensor ReadableTensor(absl::string_view bytes, DType dtype);
 // a copy. Not to be written.
 at::Tensor BorrowOrCopy(const HostTensor& tensor);
 
+// The same elements as integers of their size, on the same memory: what
+// LibTorch moves of those, it moves bit for bit, and for each of its types.
+// (Those of 16 bytes stay complex128.)
+at::Tensor BitsOf(const at::Tensor& tensor);
+
+// The elements in row-major order, without a gap; `tensor` itself where they
+// are that already.
+at::Tensor Contiguous(const at::Tensor& tensor);
+
 // Every byte of a contiguous tensor, one-dimensional, on the same memory.
 at::Tensor BytesOf(const at::Tensor& tensor);
 

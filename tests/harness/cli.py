@@ -25,6 +25,28 @@ class Ran:
         return json.loads(self.out)
 
 
+class Running:
+    """A command that was started."""
+
+    def __init__(self, process: subprocess.Popen[str]) -> None:
+        """Takes the process."""
+        self._process = process
+
+    def ended(self) -> bool:
+        """Tells whether the process is gone."""
+        return self._process.poll() is not None
+
+    def wait(self, stdin: str = "") -> Ran:
+        """Waits for the command's end."""
+        try:
+            out, err = self._process.communicate(stdin, timeout=120)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+            raise
+        return Ran(self._process.returncode, out, err)
+
+
 class CommandLine:
     """`warmstart`, told of a server by its environment."""
 
@@ -34,16 +56,20 @@ class CommandLine:
 
     def run(self, *arguments: object, stdin: str = "") -> Ran:
         """Runs a command."""
-        done = subprocess.run(
-            [binary("warmstart"), *map(str, arguments)],
-            env=os.environ | {"WARMSTART_SERVER": self._server.address},
-            input=stdin,
-            capture_output=True,
-            text=True,
-            timeout=120,
-            check=False,
+        return self.start(*arguments).wait(stdin)
+
+    def start(self, *arguments: object) -> Running:
+        """Starts a command, and does not wait for its end."""
+        return Running(
+            subprocess.Popen(
+                [binary("warmstart"), *map(str, arguments)],
+                env=os.environ | {"WARMSTART_SERVER": self._server.address},
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.PIPE,
+                text=True,
+            )
         )
-        return Ran(done.returncode, done.stdout, done.stderr)
 
     def done(self, *arguments: object, stdin: str = "") -> Ran:
         """Runs a command that has to succeed."""

@@ -37,6 +37,7 @@ class Server:
         self.log_path = data_dir.with_name(data_dir.name + ".log")
         self._port_file = data_dir.with_name(data_dir.name + ".port")
         self._flags = flags
+        self._listen = "127.0.0.1:0"
         self._process: subprocess.Popen[bytes] | None = None
 
     def __enter__(self) -> Server:
@@ -48,6 +49,11 @@ class Server:
         if self._process is not None:
             status = self.stop()
             assert status == 0, f"exit status {status}\n{self.log()}"
+
+    def restart(self) -> Server:
+        """Starts the server anew, where it listened before."""
+        self._listen = self.address
+        return self.start()
 
     def start(self) -> Server:
         """Starts the server and waits until it listens."""
@@ -70,7 +76,7 @@ class Server:
             return subprocess.Popen(
                 [
                     binary("warmstart-server"),
-                    "--listen=127.0.0.1:0",
+                    f"--listen={self._listen}",
                     f"--port-file={self._port_file}",
                     f"--data-dir={self.data_dir}",
                     "--device=cpu",
@@ -100,6 +106,10 @@ class Server:
             raise
         self._process = None
         return status
+
+    def pause(self) -> None:
+        """Makes the server stand still; `kill` ends it also then."""
+        self._running_process().send_signal(signal.SIGSTOP)
 
     def kill(self) -> None:
         """Ends the server without a chance to clean up."""

@@ -4,14 +4,17 @@ from __future__ import annotations
 
 import subprocess
 import time
+from collections.abc import Callable
 
 import grpc
 import pytest
+import torch
 import warmstart
 from grpc_health.v1 import health_pb2, health_pb2_grpc
 from grpc_reflection.v1alpha.proto_reflection_descriptor_database import (
     ProtoReflectionDescriptorDatabase,
 )
+from harness.cli import DONE, CommandLine
 from harness.server import Server, binary
 from harness.tensors import assert_same_state
 from harness.transfers import StalledUpload, state
@@ -21,6 +24,13 @@ SERVICES = [
     "warmstart.v1.Checkpoints",
     "warmstart.v1.Architectures",
 ]
+
+
+def wait_until(condition: Callable[[], object]) -> None:
+    deadline = time.monotonic() + 30
+    while not condition():
+        assert time.monotonic() < deadline
+        time.sleep(0.001)
 
 
 def test_a_restart_finds_everything(server):
@@ -51,6 +61,30 @@ def test_a_killed_server_keeps_what_it_answered(server):
     with server.client() as client:
         assert [checkpoint.name for checkpoint in client.list()] == [saved.name]
         assert_same_state(client.state_dict(saved.name), state(1))
+
+
+def test_the_command_lines_upload_outlives_a_killed_server(server, tmp_path):
+    # More than fits into the buffers between the two, so that the upload is still
+    # under way when the server stands still.
+    tensors = {"w": torch.randn(64, 1 << 20)}
+    path = tmp_path / "model.pt"
+    torch.save(tensors, path)
+    upload = CommandLine(server).start("save", path, "--alias", "late", "--quiet")
+    wait_until(server.staged)
+    server.pause()
+    assert server.packs() == {}
+    server.kill()
+    time.sleep(0.5)  # the first tries find nobody
+    assert not upload.ended()
+    server.restart()
+    ran = upload.wait()
+    assert ran.code == DONE, ran.err
+    handle = ran.out.strip()
+    with server.client() as client:
+        assert [checkpoint.name for checkpoint in client.list()] == [handle]
+        assert client.get("aliases/late").name == handle
+        assert_same_state(client.state_dict(handle), tensors)
+    assert server.staged() == []
 
 
 def test_sigterm_ends_an_idle_server_cleanly(server):

@@ -1,3 +1,9 @@
+#include <cstdint>
+#include <iterator>
+#include <random>
+#include <string>
+#include <vector>
+
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/model/report.h"
@@ -44,21 +50,137 @@ MatchReport FullReport() {
 }
 
 TEST(ReportJsonTest, EveryFieldComesBack) {
-  const std::string json = MatchReportToJson(FullReport());
-  ASSERT_OK_AND_ASSIGN(const MatchReport report, MatchReportFromJson(json));
+  ASSERT_OK_AND_ASSIGN(const MatchReport report,
+                       MatchReportFromJson(MatchReportToJson(FullReport())));
+  EXPECT_EQ(report, FullReport());
+}
 
-  // The text has every field, so equal text means that nothing was lost.
-  EXPECT_EQ(MatchReportToJson(report), json);
-  EXPECT_EQ(report.summary, FullReport().summary);
-  EXPECT_EQ(report.entries[0].source_key, "model.w");
-  EXPECT_EQ(report.entries[0].outcome, TargetOutcome::kCast);
-  EXPECT_EQ(report.entries[0].kind, EntryKind::kBuffer);
-  EXPECT_EQ(*report.entries[0].source_spec,
-            *FullReport().entries[0].source_spec);
-  EXPECT_EQ(report.entries[1].source, -1);
-  EXPECT_FALSE(report.entries[1].source_spec.has_value());
-  EXPECT_EQ(report.coverage.bytes_total, 6);
-  EXPECT_EQ(report.rules[0].keys, 7);
+// A report of any size with any keys: quotes, control characters, characters of
+// every length.
+class RandomReports {
+ public:
+  explicit RandomReports(uint32_t seed) : random_(seed) {}
+
+  MatchReport Next() {
+    MatchReport report;
+    report.architecture = Text();
+    report.summary = Text();
+    report.missing_keys = Texts();
+    report.unexpected_keys = Texts();
+    for (int i = Below(3); i > 0; --i) {
+      report.mismatched_keys.push_back(
+          {Text(), Text(), Spec().shape(), Spec().shape()});
+    }
+    report.coverage = {Number(), Number(), Number(),
+                       Number(), Number(), Number()};
+    for (int i = Below(8); i > 0; --i) report.entries.push_back(Target());
+    for (int i = Below(8); i > 0; --i) {
+      report.source_entries.push_back(
+          {Below(3), Text(), static_cast<SourceOutcome>(Below(5)), Spec()});
+    }
+    for (int i = Below(3); i > 0; --i) {
+      report.rules.push_back({Text(), Number()});
+    }
+    report.subtrees = Texts();
+    report.notes = Texts();
+    return report;
+  }
+
+ private:
+  int Below(int bound) { return static_cast<int>(random_() % bound); }
+  int64_t Number() {
+    return static_cast<int64_t>((uint64_t{random_()} << 31) ^ random_());
+  }
+
+  std::string Text() {
+    static constexpr const char* kPieces[] = {"layer",
+                                              ".",
+                                              "weight",
+                                              "\"",
+                                              "\\",
+                                              "/",
+                                              "\n",
+                                              "\t",
+                                              "\r",
+                                              "\b",
+                                              "\x01",
+                                              "\x1F",
+                                              "\x7F",
+                                              "{",
+                                              "\xC3\xA9",
+                                              "\xE2\x82\xAC",
+                                              "\xF0\x9F\x98\x80",
+                                              ",",
+                                              ":",
+                                              "\\u0041"};
+    std::string text;
+    for (int i = Below(6); i > 0; --i) {
+      text += kPieces[Below(std::size(kPieces))];
+    }
+    if (Below(8) == 0) text.push_back('\0');
+    return text;
+  }
+  std::vector<std::string> Texts() {
+    std::vector<std::string> texts(Below(4));
+    for (std::string& text : texts) text = Text();
+    return texts;
+  }
+
+  TensorSpec Spec() {
+    std::vector<int64_t> sizes(Below(4));
+    for (int64_t& size : sizes) size = Below(1000);
+    return TensorSpec::Create(
+               Below(2) == 0 ? DType::kFloat32 : DType::kBFloat16,
+               Shape::Create(std::move(sizes)).value())
+        .value();
+  }
+
+  TargetReport Target() {
+    TargetReport entry;
+    entry.key = Text();
+    entry.kind = Below(2) == 0 ? EntryKind::kBuffer : EntryKind::kParameter;
+    entry.outcome = static_cast<TargetOutcome>(Below(6));
+    entry.spec = Spec();
+    entry.source = Below(3) - 1;
+    if (entry.source >= 0) {
+      entry.source_key = Below(2) == 0 ? entry.key : Text();
+      entry.source_spec = Below(2) == 0 ? entry.spec : Spec();
+    }
+    entry.rules = Texts();
+    entry.initializer = Text();
+    return entry;
+  }
+
+  std::mt19937 random_;
+};
+
+TEST(ReportJsonTest, AnyReportComesBack) {
+  RandomReports reports(11);
+  for (int round = 0; round < 500; ++round) {
+    const MatchReport report = reports.Next();
+    const std::string json = MatchReportToJson(report);
+    ASSERT_OK_AND_ASSIGN(const MatchReport back, MatchReportFromJson(json));
+    ASSERT_EQ(back, report) << json;
+  }
+}
+
+// As earlier versions wrote it, and as any other catalog may give it back.
+TEST(ReportJsonTest, TextIsWhatItAlwaysWas) {
+  EXPECT_EQ(
+      MatchReportToJson(FullReport()),
+      R"({"architecture":"NetB","summary":"Error(s) in loading state_dict )"
+      R"(for NetB:\n\t\"quoted\"","missing_keys":["a","b"],)"
+      R"("unexpected_keys":["c"],"mismatched_keys":[{"key":"m",)"
+      R"("source_key":"x.m","source_shape":[3],"target_shape":[2,3]}],)"
+      R"("coverage":[1,2,3,4,5,6],"entries":[{"dtype":"float32",)"
+      R"("shape":[2,3],"key":"w","buffer":true,"outcome":"cast","source":1,)"
+      R"("source_key":"model.w","source_spec":{"dtype":"float16",)"
+      R"("shape":[3]},"rules":["--strip-prefix model."]},)"
+      R"({"dtype":"float32","shape":[],"key":"v","outcome":"initialized",)"
+      R"("initializer":"zeros"}],"source_entries":[[1,"model.w","used",)"
+      R"("float16",[3]],[0,"c","unexpected","float16",[3]]],)"
+      R"("rules":[{"rule":"--strip-prefix model.","keys":7}],)"
+      R"("subtrees":["","model"],"notes":["a note"]})");
 }
 
 TEST(ReportJsonTest, EveryOutcomeComesBack) {

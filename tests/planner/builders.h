@@ -8,7 +8,9 @@
 #include <vector>
 
 #include "server/model/architecture.h"
+#include "server/model/derivation.h"
 #include "server/model/manifest.h"
+#include "server/planner/plan.h"
 
 namespace warmstart::planner {
 
@@ -41,6 +43,14 @@ inline Architecture MakeArchitecture(std::string name,
         {tensor.key, SpecOf(tensor), EntryKind::kParameter, ConstantInit{0}});
   }
   return architecture;
+}
+
+// The tensor that an entry is loaded from, unchanged; source -1 where it is
+// initialised or computed.
+inline SourceOp LoadedFrom(const Assignment& assignment) {
+  const SourceOp* source =
+      assignment.value == nullptr ? nullptr : AsSourceTensor(*assignment.value);
+  return source == nullptr ? SourceOp{-1, 0} : *source;
 }
 
 }  // namespace warmstart::planner

@@ -1,7 +1,12 @@
 #include "server/planner/key_mapper.h"
 
+#include <random>
+
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/base/error_info.h"
+#include "server/base/status_macros.h"
 #include "tests/testing/status_matchers.h"
 
 namespace warmstart::planner {
@@ -14,10 +19,24 @@ using ::warmstart::testing::StatusIs;
 
 constexpr auto kInvalid = absl::StatusCode::kInvalidArgument;
 
+NamedTensor Named(absl::string_view key) {
+  return {std::string(key), SourceTensor(0, 0, TensorSpec())};
+}
+
+absl::StatusOr<KeyMapper> Compile(const std::vector<KeyRule>& rules) {
+  return KeyMapper::Create(rules, 0, rules.size());
+}
+
+absl::StatusOr<NamedTensor> Mapped(const std::vector<KeyRule>& rules,
+                                   absl::string_view key, int32_t source = 0) {
+  ASSIGN_OR_RETURN(const KeyMapper mapper, Compile(rules));
+  NamedTensor tensor = Named(key);
+  RETURN_IF_ERROR(mapper.Map(source, &tensor));
+  return tensor;
+}
+
 std::string Map(const std::vector<KeyRule>& rules, absl::string_view key) {
-  const auto mapper = KeyMapper::Create(rules);
-  if (!mapper.ok()) return mapper.status().ToString();
-  const auto mapped = mapper->Map(key);
+  const auto mapped = Mapped(rules, key);
   return mapped.ok() ? mapped->key : mapped.status().ToString();
 }
 
@@ -49,13 +68,47 @@ TEST(KeyMapperTest, RulesApplyInOrderToEachOthersResults) {
   const std::vector<KeyRule> rules = {
       StripPrefixRule{"module."}, RegexRule{"^conv", "stem.conv"},
       RenameRule{"stem.conv1.weight", "first.weight"}};
-  ASSERT_OK_AND_ASSIGN(const KeyMapper mapper, KeyMapper::Create(rules));
-  ASSERT_OK_AND_ASSIGN(const MappedKey mapped,
-                       mapper.Map("module.conv1.weight"));
+  ASSERT_OK_AND_ASSIGN(const NamedTensor mapped,
+                       Mapped(rules, "module.conv1.weight"));
   EXPECT_EQ(mapped.key, "first.weight");
   EXPECT_THAT(mapped.rules, ElementsAre(0, 1, 2));
-  ASSERT_OK_AND_ASSIGN(const MappedKey other, mapper.Map("fc.weight"));
+  ASSERT_OK_AND_ASSIGN(const NamedTensor other, Mapped(rules, "fc.weight"));
   EXPECT_THAT(other.rules, ElementsAre());
+}
+
+TEST(KeyMapperTest, ARuleSeesWhatTheOnesBeforeItLeftAndNoMore) {
+  EXPECT_EQ(Map({RenameRule{"a", "b"}, RenameRule{"b", "c"}}, "a"), "c");
+  EXPECT_EQ(Map({RenameRule{"b", "c"}, RenameRule{"a", "b"}}, "a"), "b");
+  EXPECT_EQ(Map({AddPrefixRule{"m."}, RenameRule{"a", "b"},
+                 RenameRule{"m.a", "m.b"}, AddPrefixRule{"n."}},
+                "a"),
+            "n.m.b");
+}
+
+TEST(KeyMapperTest, RulesAreForTheirSourceAlone) {
+  KeyRule rule = RenameRule{"a", "b"};
+  rule.source = 1;
+  EXPECT_EQ(Mapped({rule}, "a", 0)->key, "a");
+  EXPECT_EQ(Mapped({rule}, "a", 1)->key, "b");
+}
+
+TEST(KeyMapperTest, RulesAreForTheirKeysAloneAsTheRulesBeforeLeftThem) {
+  KeyRule rule = AddPrefixRule{"x."};
+  rule.keys = {"head.*", "fc"};
+  EXPECT_EQ(Map({rule}, "head.w"), "x.head.w");
+  EXPECT_EQ(Map({rule}, "fc"), "x.fc");
+  EXPECT_EQ(Map({rule}, "body.w"), "body.w");
+  EXPECT_EQ(Map({RenameRule{"w", "head.w"}, rule}, "w"), "x.head.w");
+}
+
+TEST(KeyMapperTest, PriorityIsTheHighestOfTheRulesThatApplied) {
+  KeyRule low = RenameRule{"a", "b"};
+  low.priority = -1;
+  KeyRule high = RenameRule{"b", "c"};
+  high.priority = 7;
+  EXPECT_EQ(Mapped({low, high}, "a")->priority, 7);
+  EXPECT_EQ(Mapped({high, low}, "a")->priority, -1);
+  EXPECT_EQ(Mapped({low, high}, "x")->priority, 0);
 }
 
 TEST(KeyMapperTest, RulesThatCannotBeUsedAreRefusedWithTheirField) {
@@ -72,17 +125,33 @@ TEST(KeyMapperTest, RulesThatCannotBeUsedAreRefusedWithTheirField) {
   };
   for (const auto& [rule, problem] : cases) {
     const std::vector<KeyRule> rules = {rule};
-    EXPECT_THAT(KeyMapper::Create(rules),
-                StatusIs(kInvalid, HasSubstr(problem)));
+    const absl::Status status = Compile(rules).status();
+    EXPECT_THAT(status, StatusIs(kInvalid, HasSubstr(problem)));
+    EXPECT_EQ(GetErrorInfo(status)->reason, reason::kInvalidRule);
   }
 }
 
 TEST(KeyMapperTest, RulesThatDoubleAKeyAreStopped) {
   const std::vector<KeyRule> rules(60, RegexRule{".*(.)$", "\\0\\0"});
-  ASSERT_OK_AND_ASSIGN(const KeyMapper mapper, KeyMapper::Create(rules));
-  EXPECT_THAT(mapper.Map("abcdefgh"),
+  EXPECT_THAT(Mapped(rules, "abcdefgh"),
               StatusIs(kInvalid,
                        AllOf(HasSubstr("too long"), HasSubstr("'abcdefgh'"))));
+}
+
+// Too many states for an automaton of them all: then each is tried.
+TEST(KeyMapperTest, PatternsThatAreTooMuchTogetherStillApply) {
+  std::vector<KeyRule> rules;
+  for (int i = 0; i < 40; ++i) {
+    rules.push_back(RegexRule{absl::StrCat("x[ab]{", 400 + i, "}y"), "z"});
+  }
+  rules.push_back(RegexRule{"b$", "c"});
+  std::string key = "x";
+  std::mt19937 random(1);
+  while (key.size() < 5000) key += "abx"[random() % 3];
+  key += 'b';
+  std::string expected = key;
+  expected.back() = 'c';
+  EXPECT_EQ(Map(rules, key), expected);
 }
 
 TEST(KeyMapperTest, NothingMayBeLeftOfAKey) {

@@ -47,6 +47,22 @@ class Generator {
     return shuffled;
   }
 
+  Combination Kind(size_t sources) {
+    switch (Below(6)) {
+      case 0:
+        return WeightedAverage{};
+      case 1:
+        return MovingAverage{0.9};
+      case 2:
+        return TaskArithmetic{};
+      case 3:
+        if (sources == 2) return SphericalInterpolation{0.3};
+        return Overlay{};
+      default:
+        return Overlay{};
+    }
+  }
+
   KeyRule Rule() {
     switch (Below(4)) {
       case 0:
@@ -85,10 +101,15 @@ TEST_P(PlanPropertiesTest, EveryKeyHasOneOutcomeAndNoneIsUsedTwice) {
     }
     if (generate.Chance(30)) request.exclude = {"fc*"};
     if (generate.Chance(50)) request.on_shape_mismatch = ShapePolicy::kSkip;
+    if (generate.Chance(20)) request.on_shape_mismatch = ShapePolicy::kAdapt;
+    if (generate.Chance(30)) request.matching = Matching::kAuto;
+    request.combination = generate.Kind(manifests.size());
+    request.on_dtype_mismatch =
+        generate.Chance(30) ? DTypePolicy::kKeep : DTypePolicy::kCast;
     if (generate.Chance(20)) request.strict = true;
 
     const absl::StatusOr<Plan> plan = MakePlan(request);
-    if (!plan.ok()) {  // two keys ended on one
+    if (!plan.ok()) {  // two keys on one, two shapes to combine
       EXPECT_EQ(plan.status().code(), absl::StatusCode::kInvalidArgument);
       continue;
     }
@@ -106,19 +127,23 @@ TEST_P(PlanPropertiesTest, EveryKeyHasOneOutcomeAndNoneIsUsedTwice) {
     std::set<std::pair<int, int64_t>> used;
     int64_t initialized = 0;
     for (size_t i = 0; i < plan->assignments.size(); ++i) {
-      const Assignment& assignment = plan->assignments[i];
+      const DerivationPtr& value = plan->assignments[i].value;
       EXPECT_EQ(report.entries[i].key, target.entries[i].key);
-      if (assignment.source < 0) {
+      if (value == nullptr) {
         ++initialized;
         EXPECT_EQ(report.entries[i].outcome, TargetOutcome::kInitialized);
         continue;
       }
       EXPECT_NE(report.entries[i].outcome, TargetOutcome::kInitialized);
-      EXPECT_TRUE(
-          used.insert({assignment.source, assignment.source_entry}).second);
-      EXPECT_EQ(
-          report.entries[i].source_key,
-          manifests[assignment.source].entries[assignment.source_entry].key);
+      EXPECT_EQ(value->spec, report.entries[i].spec);
+      EXPECT_EQ(value->spec.shape(), target.entries[i].spec.shape());
+      const std::vector<SourceOp> sources = SourcesOf(*value);
+      ASSERT_FALSE(sources.empty());
+      for (const SourceOp& source : sources) {
+        EXPECT_TRUE(used.insert({source.source, source.entry}).second);
+      }
+      EXPECT_EQ(report.entries[i].source_key,
+                manifests[sources[0].source].entries[sources[0].entry].key);
     }
     EXPECT_EQ(report.coverage.keys_loaded,
               static_cast<int64_t>(target.entries.size()) - initialized);

@@ -1,7 +1,6 @@
 #include "server/planner/plan.h"
 
 #include <cmath>
-#include <memory>
 #include <string>
 #include <vector>
 
@@ -9,6 +8,7 @@
 #include "gtest/gtest.h"
 #include "server/base/error_info.h"
 #include "tests/planner/builders.h"
+#include "tests/planner/plan_fixture.h"
 #include "tests/testing/status_matchers.h"
 
 namespace warmstart::planner {
@@ -23,40 +23,14 @@ using ::warmstart::testing::StatusIs;
 
 constexpr auto kFailed = absl::StatusCode::kFailedPrecondition;
 
-class PlanTest : public ::testing::Test {
- protected:
-  void SetUp() override {
-    target_ = MakeArchitecture(
-        "NetB", {{"fc1.weight", {4, 3}}, {"fc1.bias", {4}}, {"fc2.bias", {2}}});
-    request_.target = &target_;
-  }
-
-  void AddSource(const std::vector<Tensor>& tensors) {
-    manifests_.push_back(std::make_unique<Manifest>(MakeManifest(tensors)));
-    request_.sources.push_back(
-        {manifests_.back().get(),
-         absl::StrCat("checkpoints/c", manifests_.size()), ""});
-  }
-
-  Plan MakePlanOrDie() {
-    absl::StatusOr<Plan> plan = MakePlan(request_);
-    EXPECT_THAT(plan, IsOk());
-    return plan.ok() ? *std::move(plan) : Plan();
-  }
-
-  Architecture target_;
-  std::vector<std::unique_ptr<Manifest>> manifests_;
-  PlanRequest request_;
-};
-
 TEST_F(PlanTest, EqualKeysAreMatched) {
   AddSource({{"fc2.bias", {2}}, {"fc1.weight", {4, 3}}, {"fc1.bias", {4}}});
   const Plan plan = MakePlanOrDie();
   EXPECT_THAT(plan.verdict, IsOk());
   EXPECT_EQ(plan.report.summary, "<All keys matched successfully>");
-  EXPECT_EQ(plan.assignments[0].source_entry, 1);
-  EXPECT_EQ(plan.assignments[1].source_entry, 2);
-  EXPECT_EQ(plan.assignments[2].source_entry, 0);
+  EXPECT_EQ(LoadedFrom(plan.assignments[0]).entry, 1);
+  EXPECT_EQ(LoadedFrom(plan.assignments[1]).entry, 2);
+  EXPECT_EQ(LoadedFrom(plan.assignments[2]).entry, 0);
   for (const TargetReport& entry : plan.report.entries) {
     EXPECT_EQ(entry.outcome, TargetOutcome::kMatched);
     EXPECT_EQ(entry.key, entry.source_key);
@@ -74,7 +48,7 @@ TEST_F(PlanTest, MissingAndUnexpectedKeysAreReportedAsPyTorchReportsThem) {
   EXPECT_EQ(plan.report.summary,
             "_IncompatibleKeys(missing_keys=['fc1.bias', 'fc2.bias'], "
             "unexpected_keys=['extra', 'fc9.bias'])");
-  EXPECT_EQ(plan.assignments[1].source, -1);
+  EXPECT_EQ(LoadedFrom(plan.assignments[1]).source, -1);
   EXPECT_EQ(plan.report.entries[1].outcome, TargetOutcome::kInitialized);
   EXPECT_EQ(plan.report.entries[1].initializer, "zeros");
   EXPECT_EQ(plan.report.source_entries[0].outcome, SourceOutcome::kUnexpected);
@@ -125,19 +99,20 @@ TEST_F(PlanTest, ASkippedShapeMismatchIsInitializedAndMissing) {
   request_.on_shape_mismatch = ShapePolicy::kSkip;
   const Plan plan = MakePlanOrDie();
   EXPECT_THAT(plan.verdict, IsOk());
-  EXPECT_EQ(plan.assignments[0].source, -1);
+  EXPECT_EQ(LoadedFrom(plan.assignments[0]).source, -1);
   EXPECT_THAT(plan.report.missing_keys, ElementsAre("fc1.weight"));
   EXPECT_EQ(plan.report.mismatched_keys.size(), 1u);
   EXPECT_EQ(plan.report.entries[0].source_key, "fc1.weight");
 }
 
 TEST_F(PlanTest, OneElementLoadsIntoAScalar) {
-  target_ = MakeArchitecture("Net", {{"a", {}}, {"b", {}}, {"c", {1}}});
+  SetTarget({{"a", {}}, {"b", {}}, {"c", {1}}});
   AddSource({{"a", {1}}, {"b", {2}}, {"c", {}}});
   request_.on_shape_mismatch = ShapePolicy::kSkip;
   const Plan plan = MakePlanOrDie();
   EXPECT_EQ(plan.report.entries[0].outcome, TargetOutcome::kAdapted);
-  EXPECT_EQ(plan.assignments[0].source_entry, 0);
+  EXPECT_EQ(plan.report.entries[0].derivation, "reshape(a, [])");
+  EXPECT_EQ(plan.assignments[0].value->spec.shape(), Shape());
   EXPECT_EQ(plan.report.mismatched_keys.size(), 2u);
 }
 
@@ -148,6 +123,8 @@ TEST_F(PlanTest, AnotherDtypeIsCastKeptOrRefused) {
   Plan plan = MakePlanOrDie();
   EXPECT_EQ(plan.report.entries[0].outcome, TargetOutcome::kCast);
   EXPECT_EQ(plan.assignments[0].dtype, DType::kFloat32);
+  EXPECT_EQ(plan.assignments[0].value->spec.dtype(), DType::kFloat32);
+  EXPECT_EQ(plan.report.entries[0].derivation, "");
 
   request_.on_dtype_mismatch = DTypePolicy::kKeep;
   plan = MakePlanOrDie();
@@ -199,8 +176,8 @@ TEST_F(PlanTest, TheFirstOfSeveralSourcesWins) {
   AddSource({{"fc1.bias", {4}}});
   AddSource({{"fc1.bias", {4}}, {"fc2.bias", {2}}, {"extra", {1}}});
   const Plan plan = MakePlanOrDie();
-  EXPECT_EQ(plan.assignments[1].source, 0);
-  EXPECT_EQ(plan.assignments[2].source, 1);
+  EXPECT_EQ(LoadedFrom(plan.assignments[1]).source, 0);
+  EXPECT_EQ(LoadedFrom(plan.assignments[2]).source, 1);
   EXPECT_EQ(plan.report.source_entries[1].outcome, SourceOutcome::kShadowed);
   EXPECT_THAT(plan.report.missing_keys, ElementsAre("fc1.weight"));
   EXPECT_THAT(plan.report.unexpected_keys, ElementsAre("extra"));
@@ -232,6 +209,31 @@ TEST_F(PlanTest, NoSourceIsRefused) {
                                            HasSubstr("sources")));
 }
 
+TEST_F(PlanTest, AnInitializerOfTheRequestTakesTheArchitecturesPlace) {
+  AddSource({{"fc1.bias", {4}}});
+  request_.initializers = {{"fc1.*", NormalInit{0, 0.02}},
+                           {"*", ConstantInit{1}}};
+  const Plan plan = MakePlanOrDie();
+  EXPECT_EQ(Of(plan, "fc1.weight").initializer, "normal");
+  EXPECT_EQ(plan.assignments[0].initializer, Initializer(NormalInit{0, 0.02}));
+  EXPECT_EQ(Of(plan, "fc1.bias").initializer, "");
+  EXPECT_EQ(plan.assignments[1].initializer, std::nullopt);
+  EXPECT_EQ(Of(plan, "fc2.bias").initializer, "ones");
+}
+
+TEST_F(PlanTest, AnInitializerThatCannotMakeTheTensorIsRefused) {
+  AddSource({{"fc1.weight", {4, 3}}});
+  request_.initializers = {{"fc1.weight", ConstantInit{1}},
+                           {"*.bias", KaimingUniformInit{}}};
+  EXPECT_THAT(MakePlan(request_), StatusIs(absl::StatusCode::kInvalidArgument,
+                                           AllOf(HasSubstr("initializers[1]"),
+                                                 HasSubstr("fc1.bias"),
+                                                 HasSubstr("two dimensions"))));
+  request_.initializers = {{"nothing", NormalInit{0, -1}}};
+  EXPECT_THAT(MakePlan(request_), StatusIs(absl::StatusCode::kInvalidArgument,
+                                           HasSubstr("initializers[0]")));
+}
+
 class BatchCounterTest : public PlanTest {
  protected:
   void SetUp() override {
@@ -250,7 +252,7 @@ TEST_F(BatchCounterTest, IsNotMissedInAPlainDict) {
   const Plan plan = MakePlanOrDie();
   EXPECT_THAT(plan.verdict, IsOk());
   EXPECT_EQ(plan.report.summary, "<All keys matched successfully>");
-  EXPECT_EQ(plan.assignments[1].source, -1);
+  EXPECT_EQ(LoadedFrom(plan.assignments[1]).source, -1);
   EXPECT_THAT(plan.report.notes, ElementsAre(HasSubstr("num_batches_tracked")));
 }
 

@@ -26,18 +26,19 @@ class SourceKeysTest : public ::testing::Test {
     rules_ = std::move(rules);
     const KeySelection selection{GlobSet::Create("include", include).value(),
                                  GlobSet::Create("exclude", exclude).value(),
-                                 KeyMapper::Create(rules_).value()};
-    return SelectSourceKeys({&manifest, "checkpoints/c", std::move(subtree)},
-                            selection, target_);
+                                 RuleEngine::Create(rules_, 1).value()};
+    return SelectSourceKeys(0, {&manifest, "checkpoints/c", std::move(subtree)},
+                            selection, target_, IndexOf(target_));
   }
 
   static std::vector<std::string> Keys(const SourceKeys& selected) {
     std::vector<std::string> keys;
-    for (const SourceKey& key : selected.keys) keys.push_back(key.key);
+    for (const NamedTensor& key : selected.keys) keys.push_back(key.key);
     return keys;
   }
 
-  const TargetIndex target_ = {{"w", 0}, {"b", 1}};
+  const Architecture target_ =
+      MakeArchitecture("Net", {{"w", {1}}, {"b", {1}}});
   std::vector<KeyRule> rules_;
 };
 
@@ -118,7 +119,7 @@ TEST_F(SourceKeysTest, ANamedSubtreeIsTakenEvenWhereThePlainKeysMatch) {
   ASSERT_OK_AND_ASSIGN(const SourceKeys selected, Select(manifest, "ema"));
   EXPECT_EQ(selected.subtree, "ema");
   EXPECT_THAT(selected.keys, SizeIs(1));
-  EXPECT_EQ(selected.keys[0].entry, 1);
+  EXPECT_EQ(AsSourceTensor(*selected.keys[0].value)->entry, 1);
 }
 
 TEST_F(SourceKeysTest, ASubtreeThatIsNotThereIsAnErrorThatListsThoseThatAre) {
@@ -146,6 +147,29 @@ TEST_F(SourceKeysTest, TwoKeysThatEndOnOneAreAnErrorThatNamesBoth) {
                                  AllOf(HasSubstr("'x.w'"), HasSubstr("'y.w'"),
                                        HasSubstr("'w'"))));
   EXPECT_EQ(GetErrorInfo(selected.status())->reason, "KEY_COLLISION");
+}
+
+TEST_F(SourceKeysTest, OfTwoKeysThatEndOnOneTheHigherPriorityWins) {
+  const Manifest manifest = Nested({}, {"x.w", "y.w", "b"});
+  KeyRule preferred = StripPrefixRule{"y."};
+  preferred.priority = 1;
+  ASSERT_OK_AND_ASSIGN(
+      const SourceKeys selected,
+      Select(manifest, "", {}, {}, {StripPrefixRule{"x."}, preferred}));
+  EXPECT_THAT(Keys(selected), ElementsAre("w", "b"));
+  EXPECT_EQ(*AsSourceTensor(*selected.keys[0].value), (SourceOp{0, 1}));
+  EXPECT_THAT(selected.shadowed, ElementsAre(SourceOp{0, 0}));
+}
+
+TEST_F(SourceKeysTest, ASubtreeThatTheRulesFailOnIsNotTaken) {
+  const Manifest manifest =
+      Nested({"model", "ema"}, {"model.q", "model.k", "ema.q"});
+  ASSERT_OK_AND_ASSIGN(
+      const SourceKeys selected,
+      Select(manifest, "", {}, {},
+             {ConvertRule{{"q", "k"}, {"w"}, {ConcatStep{0}}}}));
+  EXPECT_EQ(selected.subtree, "model");
+  EXPECT_THAT(Keys(selected), ElementsAre("w"));
 }
 
 }  // namespace

@@ -286,7 +286,8 @@ TEST_F(CheckpointsServiceTest, ADownloadGivesTheFileAndItsRest) {
 }
 
 TEST_F(CheckpointsServiceTest, DownloadErrorsHaveCodesAndReasons) {
-  const std::string handle = SaveOne();
+  const std::string handle = rpc_.MustSave(MakeSafetensors(
+      {{"w", DType::kUint8, {200'000}, std::string(200'000, 'x')}}));
   std::string file;
   grpc::Status status =
       Download("checkpoints/nobody", v1::FILE_FORMAT_TORCH, 0, &file);

@@ -9,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/base/error_info.h"
+#include "server/rpc/architecture_translation.h"
 #include "tests/service/world.h"
 #include "tests/testing/status_matchers.h"
 
@@ -80,12 +81,10 @@ TEST(WarmStartRequestTest, EveryFieldIsTranslated) {
   EXPECT_EQ(request.sources[0].subtree, "model");
   EXPECT_EQ(request.sources[1].checkpoint, "aliases/b");
   ASSERT_THAT(request.rules, SizeIs(4));
-  EXPECT_EQ(std::get<RenameRule>(request.rules[0]).from, "f");
-  EXPECT_EQ(std::get<RenameRule>(request.rules[0]).to, "t");
-  EXPECT_EQ(std::get<RegexRule>(request.rules[1]).pattern, "p");
-  EXPECT_EQ(std::get<RegexRule>(request.rules[1]).replacement, "r");
-  EXPECT_EQ(std::get<StripPrefixRule>(request.rules[2]).prefix, "s");
-  EXPECT_EQ(std::get<AddPrefixRule>(request.rules[3]).prefix, "a");
+  EXPECT_EQ(request.rules[0], KeyRule(RenameRule{"f", "t"}));
+  EXPECT_EQ(request.rules[1], KeyRule(RegexRule{"p", "r"}));
+  EXPECT_EQ(request.rules[2], KeyRule(StripPrefixRule{"s"}));
+  EXPECT_EQ(request.rules[3], KeyRule(AddPrefixRule{"a"}));
   EXPECT_THAT(request.include, ElementsAre("i1", "i2"));
   EXPECT_THAT(request.exclude, ElementsAre("e"));
   EXPECT_TRUE(request.strict);

@@ -9,6 +9,7 @@
 #include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/rpc/architecture_translation.h"
 #include "server/rpc/request_translation.h"
 #include "server/service/origin.h"
 #include "tests/service/world.h"

@@ -101,8 +101,8 @@ std::string Floats(const std::vector<float>& values) { return BytesOf(values); }
 TEST(IngestTest, ContiguousTensorsStayWhereTheyStandInTheFile) {
   World world;
   Upload upload(world);
-  const std::vector<float> ones(1000, 1);
-  const std::vector<float> twos(1000, 2);
+  const std::vector<float> ones(20'000, 1);
+  const std::vector<float> twos(20'000, 2);
   upload.AddVector("a", ones);
   upload.AddVector("b", twos);
   const auto values = upload.Store();

@@ -79,14 +79,14 @@ class WarmStartTest : public ::testing::Test {
 
 TEST_F(WarmStartTest, AllKeysThatMatchAreLoadedAndNoByteIsStored) {
   const std::string source = SaveWhole();
-  const std::vector<std::string> packs = world_.Packs();
+  const int64_t blobs = world_.num_blobs();
   ASSERT_OK_AND_ASSIGN(const WarmStartResult result,
                        Run(RequestFor("architectures/NetB", {source})));
   EXPECT_OK(result.verdict);
   EXPECT_EQ(result.report.summary, "<All keys matched successfully>");
   EXPECT_EQ(result.report.coverage.KeyFraction(), 1);
   EXPECT_EQ(world_.Values(HandleOf(result)), world_.Values(source));
-  EXPECT_EQ(world_.Packs(), packs);
+  EXPECT_EQ(world_.num_blobs(), blobs);
   EXPECT_EQ(result.checkpoint->architecture, "NetB");
   const WarmStartOrigin origin = OriginOf(*result.checkpoint);
   EXPECT_THAT(origin.sources,
@@ -222,7 +222,7 @@ TEST_F(WarmStartTest, AMismatchedShapeFailsUnlessItIsToBeSkipped) {
 TEST_F(WarmStartTest, AVerdictStoresNothingAndComesWithTheReport) {
   const std::string source = SavePartial();
   const size_t checkpoints = world_.num_checkpoints();
-  const std::vector<std::string> packs = world_.Packs();
+  const int64_t blobs = world_.num_blobs();
   WarmStartRequest strict = RequestFor("NetB", {source});
   strict.strict = true;
   strict.options.request_id = "id";
@@ -243,7 +243,7 @@ TEST_F(WarmStartTest, AVerdictStoresNothingAndComesWithTheReport) {
     EXPECT_THAT(result.report.entries, SizeIs(10));
   }
   EXPECT_EQ(world_.num_checkpoints(), checkpoints);
-  EXPECT_EQ(world_.Packs(), packs);
+  EXPECT_EQ(world_.num_blobs(), blobs);
   EXPECT_THAT(world_.Staged(), IsEmpty());
   EXPECT_THAT(world_.store().Resolve("aliases/x"),
               StatusIs(absl::StatusCode::kNotFound));
@@ -256,7 +256,7 @@ TEST_F(WarmStartTest, AVerdictStoresNothingAndComesWithTheReport) {
 TEST_F(WarmStartTest, ADryRunReportsAndStoresNothing) {
   const std::string source = SavePartial();
   const size_t checkpoints = world_.num_checkpoints();
-  const std::vector<std::string> packs = world_.Packs();
+  const int64_t blobs = world_.num_blobs();
   WarmStartRequest request = RequestFor("NetB", {source});
   request.validate_only = true;
   request.options.request_id = "id";
@@ -264,7 +264,7 @@ TEST_F(WarmStartTest, ADryRunReportsAndStoresNothing) {
   EXPECT_OK(dry.verdict);
   EXPECT_FALSE(dry.checkpoint.has_value());
   EXPECT_EQ(world_.num_checkpoints(), checkpoints);
-  EXPECT_EQ(world_.Packs(), packs);
+  EXPECT_EQ(world_.num_blobs(), blobs);
   // What it promises is what happens, under the same id.
   request.validate_only = false;
   ASSERT_OK_AND_ASSIGN(const WarmStartResult wet, Run(request));
@@ -381,11 +381,11 @@ TEST_F(WarmStartTest, AWarmStartOfAWarmStartHasTheSameTensors) {
   const std::string source = SavePartial();
   ASSERT_OK_AND_ASSIGN(const WarmStartResult first,
                        Run(RequestFor("NetB", {source})));
-  const std::vector<std::string> packs = world_.Packs();
+  const int64_t blobs = world_.num_blobs();
   ASSERT_OK_AND_ASSIGN(const WarmStartResult second,
                        Run(RequestFor("NetA", {HandleOf(first)})));
   EXPECT_EQ(world_.Values(HandleOf(second)), world_.Values(HandleOf(first)));
-  EXPECT_EQ(world_.Packs(), packs);
+  EXPECT_EQ(world_.num_blobs(), blobs);
 }
 
 // Sources come and go while others start from them: whoever loses the race is

@@ -7,6 +7,7 @@
 
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
+#include "server/store/sqlite/sqlite_db.h"
 #include "server/torch/model_architecture.h"
 
 namespace warmstart::service {
@@ -103,6 +104,11 @@ size_t World::num_checkpoints() {
 
 std::vector<std::string> World::Packs() const {
   return FilesIn(dir_.Join("packs"));
+}
+
+int64_t World::num_blobs() const {
+  const auto db = OrDie(store::SqliteDb::Open(dir_.Join("catalog.sqlite3")));
+  return OrDie(db->FindInt("SELECT count(*) FROM blobs")).value();
 }
 
 std::vector<std::string> World::Staged() const {

@@ -52,6 +52,8 @@ class World {
   size_t num_checkpoints();
   // Names of the files, sorted.
   std::vector<std::string> Packs() const;
+  // How many blobs the store keeps, in packs and in the catalog.
+  int64_t num_blobs() const;
   std::vector<std::string> Staged() const;
   std::string PackPath(const std::string& name) const;
 

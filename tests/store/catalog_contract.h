@@ -47,12 +47,25 @@ class CatalogContract : public ::testing::Test {
     return pack;
   }
 
+  // Commits a checkpoint whose tensors the catalog is to keep itself.
+  absl::StatusOr<CommitResult> CommitSmall(const std::string& name,
+                                           const Tensors& tensors) {
+    NewCheckpoint request;
+    request.manifest = ManifestOf(tensors);
+    NewBlobs blobs;
+    for (const auto& [key, bytes] : tensors) {
+      blobs.small.push_back({BlobOf(bytes), bytes});
+    }
+    return catalog_->Commit(MakeCheckpointName(name), time_, request, blobs);
+  }
+
   absl::StatusOr<CommitResult> Commit(const std::string& name,
                                       const Tensors& tensors,
                                       const std::vector<NewPack>& packs,
                                       NewCheckpoint request = {}) {
     request.manifest = ManifestOf(tensors);
-    return catalog_->Commit(MakeCheckpointName(name), time_, request, packs);
+    return catalog_->Commit(MakeCheckpointName(name), time_, request,
+                            {.packs = packs});
   }
 
   // Commits a checkpoint of one tensor, "w", whose pack's name is from `name`.
@@ -149,7 +162,7 @@ TYPED_TEST_P(CatalogContract, AManifestComesBackAsItWas) {
   const std::vector<NewPack> packs = {
       this->PackOf('a', {{"", "abcdefgh"}, {"", "xy"}})};
   ASSERT_OK(this->catalog_->Commit(MakeCheckpointName("one"), this->time_,
-                                   request, packs));
+                                   request, {.packs = packs}));
   EXPECT_THAT(this->catalog_->GetManifest(MakeCheckpointName("one")),
               testing::IsOkAndHolds(manifest));
   this->Reopen();
@@ -226,6 +239,73 @@ TYPED_TEST_P(CatalogContract, ABlobThatTheManifestDoesNotNeedIsNotRecorded) {
   EXPECT_THAT(result.unused_packs, ::testing::ElementsAre(PackId(32, 'b')));
 }
 
+TYPED_TEST_P(CatalogContract, ASmallBlobIsKeptAndReadBack) {
+  const std::string bytes("\0\xFF'x", 4);
+  ASSERT_OK(this->CommitSmall("one", {{"a", bytes}, {"b", "11"}}).status());
+  for (const bool reopened : {false, true}) {
+    if (reopened) this->Reopen();
+    EXPECT_THAT(this->catalog_->ReadBlob(Digest::Of(bytes)),
+                testing::IsOkAndHolds(bytes));
+    const auto location = this->Find(bytes);
+    ASSERT_TRUE(location.has_value());
+    EXPECT_EQ(location->pack, "");
+    EXPECT_EQ(location->blob.num_bytes, 4);
+    EXPECT_EQ(location->blob.crc32, BlobOf(bytes).crc32);
+  }
+  EXPECT_THAT(this->catalog_->ListPacks(),
+              testing::IsOkAndHolds(::testing::IsEmpty()));
+  EXPECT_THAT(this->catalog_->ReadBlob(Digest::Of("not there")),
+              testing::StatusIs(absl::StatusCode::kNotFound));
+}
+
+TYPED_TEST_P(CatalogContract, ASmallBlobThatTheManifestDoesNotNeedIsNotKept) {
+  NewCheckpoint request;
+  request.manifest = ManifestOf({{"a", "11"}});
+  ASSERT_OK(this->catalog_->Commit(
+      MakeCheckpointName("one"), this->time_, request,
+      {.small = {{BlobOf("11"), "11"}, {BlobOf("222"), "222"}}}));
+  EXPECT_FALSE(this->Find("222").has_value());
+}
+
+TYPED_TEST_P(CatalogContract, ABlobIsKeptOnceInThePlaceWhereItCameFirst) {
+  const Tensors small = {{"a", "11"}};
+  const Tensors packed = {{"b", "222"}};
+  ASSERT_OK(this->CommitSmall("small", small).status());
+  ASSERT_OK(
+      this->Commit("packed", packed, {this->PackOf('b', packed)}).status());
+
+  // A pack that brings what the catalog keeps, and the other way round.
+  ASSERT_OK_AND_ASSIGN(const CommitResult result,
+                       this->Commit("two", small, {this->PackOf('a', small)}));
+  EXPECT_THAT(result.unused_packs, ::testing::ElementsAre(PackId(32, 'a')));
+  EXPECT_EQ(this->Find("11")->pack, "");
+  ASSERT_OK(this->CommitSmall("three", packed).status());
+  EXPECT_EQ(this->Find("222")->pack, PackId(32, 'b'));
+
+  // It stays for as long as anybody needs it, and then can come in the other
+  // place.
+  for (const char* name : {"small", "packed"}) {
+    ASSERT_OK(this->catalog_->DeleteCheckpoint(MakeCheckpointName(name), false)
+                  .status());
+  }
+  EXPECT_THAT(this->catalog_->ReadBlob(Digest::Of("11")),
+              testing::IsOkAndHolds("11"));
+  EXPECT_THAT(
+      this->catalog_->DeleteCheckpoint(MakeCheckpointName("two"), false),
+      testing::IsOkAndHolds(::testing::IsEmpty()));
+  EXPECT_THAT(
+      this->catalog_->DeleteCheckpoint(MakeCheckpointName("three"), false),
+      testing::IsOkAndHolds(::testing::ElementsAre(PackId(32, 'b'))));
+  EXPECT_FALSE(this->Find("11").has_value());
+  EXPECT_THAT(this->catalog_->ReadBlob(Digest::Of("11")),
+              testing::StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_OK(this->Commit("four", small, {this->PackOf('a', small)}).status());
+  EXPECT_EQ(this->Find("11")->pack, PackId(32, 'a'));
+  ASSERT_OK(this->CommitSmall("five", packed).status());
+  EXPECT_THAT(this->catalog_->ReadBlob(Digest::Of("222")),
+              testing::IsOkAndHolds("222"));
+}
+
 TYPED_TEST_P(CatalogContract, AMissingBlobIsAbortedAndChangesNothing) {
   NewCheckpoint request;
   request.alias = MakeAlias("prod");
@@ -265,7 +345,7 @@ TYPED_TEST_P(CatalogContract, AManifestThatContradictsItsBlobsIsRefused) {
   for (const NewCheckpoint& request :
        {wrong_size, wrong_storage_size, no_storage, wrong_rank}) {
     EXPECT_THAT(this->catalog_->Commit(MakeCheckpointName("one"), this->time_,
-                                       request, packs),
+                                       request, {.packs = packs}),
                 refused);
   }
   EXPECT_THAT(this->catalog_->ListPacks(),
@@ -349,13 +429,16 @@ TYPED_TEST_P(CatalogContract, AliasesAreListedByNameAfterAName) {
 TYPED_TEST_P(CatalogContract, ACommitWhosePacksDoNotLastDidNotHappen) {
   const Tensors tensors = {{"a", "11"}};
   NewCheckpoint request;
-  request.manifest = ManifestOf(tensors);
-  const std::vector<NewPack> packs = {this->PackOf('a', tensors)};
-  EXPECT_THAT(this->catalog_->Commit(
-                  MakeCheckpointName("one"), this->time_, request, packs,
-                  [] { return absl::InternalError("no sync"); }),
-              testing::StatusIs(absl::StatusCode::kInternal,
-                                ::testing::HasSubstr("no sync")));
+  request.manifest = ManifestOf({{"a", "11"}, {"b", "222"}});
+  EXPECT_THAT(
+      this->catalog_->Commit(MakeCheckpointName("one"), this->time_, request,
+                             {.packs = {this->PackOf('a', tensors)},
+                              .small = {{BlobOf("222"), "222"}}},
+                             [] { return absl::InternalError("no sync"); }),
+      testing::StatusIs(absl::StatusCode::kInternal,
+                        ::testing::HasSubstr("no sync")));
+  EXPECT_THAT(this->catalog_->ReadBlob(Digest::Of("222")),
+              testing::StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(this->catalog_->CheckExists(MakeCheckpointName("one")),
               testing::StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(this->catalog_->ListPacks(),
@@ -439,7 +522,7 @@ TYPED_TEST_P(CatalogContract, ASharedStorageIsAReferenceToo) {
   request.manifest.storages = {{Digest::Of("11"), 2}};
   const std::vector<NewPack> packs = {this->PackOf('a', {{"a", "11"}})};
   ASSERT_OK(this->catalog_->Commit(MakeCheckpointName("one"), this->time_,
-                                   request, packs));
+                                   request, {.packs = packs}));
   this->Commit("two", {{"a", "11"}}, {}).IgnoreError();
   EXPECT_THAT(
       this->catalog_->DeleteCheckpoint(MakeCheckpointName("two"), false),
@@ -644,7 +727,9 @@ REGISTER_TYPED_TEST_SUITE_P(
     AManifestComesBackAsItWas, AnEmptyManifestIsAllowed,
     BlobsAreFoundWhereTheyLie, TheEmptyBlobIsAlwaysThere,
     AKnownBlobStaysWhereItWas, APackThatBringsNothingNewIsUnused,
-    ABlobThatTheManifestDoesNotNeedIsNotRecorded,
+    ABlobThatTheManifestDoesNotNeedIsNotRecorded, ASmallBlobIsKeptAndReadBack,
+    ASmallBlobThatTheManifestDoesNotNeedIsNotKept,
+    ABlobIsKeptOnceInThePlaceWhereItCameFirst,
     AMissingBlobIsAbortedAndChangesNothing,
     AManifestThatContradictsItsBlobsIsRefused, WhatIsNotThereIsNotFound,
     LabelsAreReplaced, AliasesAreSetMovedAndDeleted,

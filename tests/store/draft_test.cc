@@ -18,6 +18,7 @@
 #include "server/store/composed_store.h"
 #include "server/store/local/local_pack_store.h"
 #include "server/store/local/paths.h"
+#include "server/store/placement.h"
 #include "server/store/sqlite/sqlite_catalog.h"
 #include "tests/store/store_test_util.h"
 #include "tests/testing/faulty_file_system.h"
@@ -27,6 +28,7 @@
 namespace warmstart::store {
 namespace {
 
+using ::testing::Each;
 using ::testing::IsEmpty;
 using ::testing::SizeIs;
 using ::warmstart::testing::StatusIs;
@@ -45,12 +47,12 @@ class InterruptedCatalog final : public Catalog {
 
   absl::StatusOr<CommitResult> Commit(
       const CheckpointName& name, absl::Time create_time,
-      const NewCheckpoint& checkpoint, absl::Span<const NewPack> packs,
+      const NewCheckpoint& checkpoint, const NewBlobs& blobs,
       absl::FunctionRef<absl::Status()> wait_for_packs) override {
     before_commit();
     if (answer.ok() || commits) {
       auto result =
-          real_->Commit(name, create_time, checkpoint, packs, wait_for_packs);
+          real_->Commit(name, create_time, checkpoint, blobs, wait_for_packs);
       if (answer.ok()) return result;
     }
     return answer;
@@ -114,6 +116,9 @@ class InterruptedCatalog final : public Catalog {
       absl::Span<const Digest> digests) override {
     return real_->FindBlobs(digests);
   }
+  absl::StatusOr<std::string> ReadBlob(const Digest& digest) override {
+    return real_->ReadBlob(digest);
+  }
   absl::StatusOr<std::vector<PackId>> ListPacks() override {
     return real_->ListPacks();
   }
@@ -158,9 +163,13 @@ class DraftTest : public ::testing::Test {
   InterruptedCatalog* catalog_ = nullptr;  // store_'s
 };
 
-const Tensors kOld = {{"old", RandomBytes(1000, 1)}};
-const Tensors kNew = {{"new", RandomBytes(1000, 2)}};
-const Tensors kBig = {{"big", RandomBytes(100'000, 3)}};
+// Each is too much for the catalog.
+const Tensors kOld = {{"old", RandomBytes(140'000, 1)}};
+const Tensors kNew = {{"new", RandomBytes(140'000, 2)}};
+const Tensors kBig = {{"big", RandomBytes(1'000'000, 3)}};
+// This is not.
+const Tensors kTiny = {{"tiny", RandomBytes(1000, 4)},
+                       {"tinier", RandomBytes(10, 5)}};
 
 Tensors Concat(Tensors a, const Tensors& b) {
   a.insert(a.end(), b.begin(), b.end());
@@ -174,7 +183,7 @@ TEST_F(DraftTest, AFileOfNewTensorsIsAdoptedWhereItStands) {
   ASSERT_THAT(staged, SizeIs(1));
   ASSERT_OK(draft->Commit({.manifest = ManifestOf(kBig)}).status());
   EXPECT_EQ(Inodes(paths_.PacksDir()), staged);
-  EXPECT_EQ(PackBytes(dir_.path()), 100'000);
+  EXPECT_EQ(PackBytes(dir_.path()), 1'000'000);
   EXPECT_THAT(FilesIn(paths_.StagingDir()), IsEmpty());
 }
 
@@ -182,8 +191,9 @@ TEST_F(DraftTest, AFileThatIsMostlyKnownIsCopiedFrom) {
   ASSERT_OK(Save(*store_, kBig).status());
   const Tensors tensors = Concat(kBig, Concat(kOld, kNew));
   ASSERT_OK_AND_ASSIGN(const Checkpoint checkpoint, Save(*store_, tensors));
-  // 1000 bytes, padding to 1024, and 1000 more; nothing of what was known.
-  EXPECT_EQ(PackBytes(dir_.path()), 100'000 + 1024 + 1000);
+  // 140'000 bytes, padding to 140'032, and as many more; nothing of what was
+  // known.
+  EXPECT_EQ(PackBytes(dir_.path()), 1'000'000 + 140'032 + 140'000);
   EXPECT_OK(CheckReadable(*store_, checkpoint.name, tensors));
   EXPECT_OK(CheckDisk(dir_.path()));
 }
@@ -197,18 +207,19 @@ TEST_F(DraftTest, AFileOfKnownTensorsIsDropped) {
 }
 
 TEST_F(DraftTest, HalfOfAFileIsEnoughToAdoptIt) {
-  ASSERT_OK(Save(*store_, {{"a", RandomBytes(1024, 1)}}).status());
+  const Tensors half = {{"a", RandomBytes(204'800, 1)}};
+  ASSERT_OK(Save(*store_, half).status());
   ASSERT_OK(
-      Save(*store_, {{"a", RandomBytes(1024, 1)}, {"b", RandomBytes(1024, 2)}})
-          .status());
-  EXPECT_EQ(PackBytes(dir_.path()), 1024 + 2048);
+      Save(*store_, Concat(half, {{"b", RandomBytes(204'800, 2)}})).status());
+  EXPECT_EQ(PackBytes(dir_.path()), 204'800 + 409'600);
 }
 
 TEST_F(DraftTest, OverlappingBlobsCountTheirBytesOnce) {
-  // Two views that cover the same 400 of 1000 bytes are no half of the file.
-  const std::string bytes = RandomBytes(1000, 4);
-  const std::string view(bytes.substr(0, 400));
-  const std::string inner(bytes.substr(10, 380));
+  // Two views that cover the same 200'000 of 500'000 bytes are no half of the
+  // file.
+  const std::string bytes = RandomBytes(500'000, 4);
+  const std::string view(bytes.substr(0, 200'000));
+  const std::string inner(bytes.substr(10, 140'000));
   const std::unique_ptr<Draft> draft = store_->NewDraft();
   ASSERT_OK_AND_ASSIGN(StagedFile* const file, draft->NewFile());
   ASSERT_OK(file->Append(bytes));
@@ -219,7 +230,7 @@ TEST_F(DraftTest, OverlappingBlobsCountTheirBytesOnce) {
   ASSERT_OK_AND_ASSIGN(const Checkpoint checkpoint,
                        draft->Commit({.manifest = ManifestOf(tensors)}));
   // Copied, and as one.
-  EXPECT_EQ(PackBytes(dir_.path()), 400);
+  EXPECT_EQ(PackBytes(dir_.path()), 200'000);
   EXPECT_OK(CheckReadable(*store_, checkpoint.name, tensors));
 }
 
@@ -230,7 +241,7 @@ TEST_F(DraftTest, ATensorInTwoFilesIsKeptOnce) {
     ASSERT_OK(StageFile(*draft, kBig).status());
     ASSERT_OK(draft->Commit({.manifest = ManifestOf(kBig)}).status());
   }
-  EXPECT_EQ(PackBytes(dir_.path()), 100'000);
+  EXPECT_EQ(PackBytes(dir_.path()), 1'000'000);
   EXPECT_OK(CheckDisk(dir_.path()));
 }
 
@@ -238,14 +249,15 @@ TEST_F(DraftTest, ATensorThatTheManifestDoesNotNameIsNotKept) {
   const std::unique_ptr<Draft> draft = store_->NewDraft();
   ASSERT_OK(StageFile(*draft, Concat(kBig, kNew)).status());
   ASSERT_OK(draft->Commit({.manifest = ManifestOf(kNew)}).status());
-  EXPECT_EQ(PackBytes(dir_.path()), 1000);
+  EXPECT_EQ(PackBytes(dir_.path()), 140'000);
   EXPECT_THAT(store_->GetBlob(Digest::Of(kBig[0].second)),
               StatusIs(absl::StatusCode::kNotFound));
 }
 
 TEST_F(DraftTest, ScratchBecomesAPackInPlace) {
   const std::unique_ptr<Draft> draft = store_->NewDraft();
-  ASSERT_OK_AND_ASSIGN(const absl::Span<char> space, draft->NewScratch(1000));
+  ASSERT_OK_AND_ASSIGN(const absl::Span<char> space,
+                       draft->NewScratch(140'000));
   const std::vector<ino_t> staged = Inodes(paths_.StagingDir());
   draft->StartSync();
   std::copy(kNew[0].second.begin(), kNew[0].second.end(), space.begin());
@@ -264,14 +276,15 @@ TEST_F(DraftTest, ScratchThatIsHardlyUsedIsCopiedFrom) {
   draft->AddBlob(nullptr, 512, BlobOf(kNew[0].second));
   ASSERT_OK_AND_ASSIGN(const Checkpoint checkpoint,
                        draft->Commit({.manifest = ManifestOf(kNew)}));
-  EXPECT_EQ(PackBytes(dir_.path()), 1000);
+  EXPECT_EQ(PackBytes(dir_.path()), 140'000);
   EXPECT_OK(CheckReadable(*store_, checkpoint.name, kNew));
 }
 
 TEST_F(DraftTest, FilesAndScratchGoTogether) {
   const std::unique_ptr<Draft> draft = store_->NewDraft();
   ASSERT_OK(StageFile(*draft, kBig).status());
-  ASSERT_OK_AND_ASSIGN(const absl::Span<char> space, draft->NewScratch(1000));
+  ASSERT_OK_AND_ASSIGN(const absl::Span<char> space,
+                       draft->NewScratch(140'000));
   std::copy(kNew[0].second.begin(), kNew[0].second.end(), space.begin());
   draft->AddBlob(nullptr, 0, BlobOf(kNew[0].second));
   draft->StartSync();
@@ -280,6 +293,85 @@ TEST_F(DraftTest, FilesAndScratchGoTogether) {
                        draft->Commit({.manifest = ManifestOf(tensors)}));
   EXPECT_THAT(Packs(), SizeIs(2));
   EXPECT_OK(CheckReadable(*store_, checkpoint.name, tensors));
+  EXPECT_OK(CheckDisk(dir_.path()));
+}
+
+TEST_F(DraftTest, WhatIsSmallTogetherGoesIntoTheCatalog) {
+  std::unique_ptr<Draft> draft = store_->NewDraft();
+  ASSERT_OK(StageFile(*draft, kTiny).status());
+  ASSERT_OK_AND_ASSIGN(const absl::Span<char> space, draft->NewScratch(100));
+  EXPECT_THAT(FilesIn(paths_.StagingDir()), SizeIs(1));  // the space is memory
+  EXPECT_THAT(space, Each(0));
+  const std::string fresh = RandomBytes(30, 6);
+  std::copy(fresh.begin(), fresh.end(), space.begin() + 64);
+  draft->AddBlob(nullptr, 64, BlobOf(fresh));
+  draft->StartSync();
+  const Tensors tensors = Concat(kTiny, {{"fresh", fresh}});
+  ASSERT_OK_AND_ASSIGN(const Checkpoint checkpoint,
+                       draft->Commit({.manifest = ManifestOf(tensors)}));
+  EXPECT_THAT(Packs(), IsEmpty());
+  EXPECT_OK(CheckReadable(*store_, checkpoint.name, tensors));
+  draft.reset();
+  Open();
+  EXPECT_OK(CheckReadable(*store_, checkpoint.name, tensors));
+  EXPECT_OK(CheckDisk(dir_.path()));
+}
+
+TEST_F(DraftTest, TheBoundIsOnAllNewBytesTogether) {
+  const int64_t half = kMaxSmallBytes / 2;
+  ASSERT_OK(
+      Save(*store_, {{"a", RandomBytes(half, 1)}, {"b", RandomBytes(half, 2)}})
+          .status());
+  EXPECT_THAT(Packs(), IsEmpty());
+  ASSERT_OK(Save(*store_,
+                 {{"a", RandomBytes(half, 3)}, {"b", RandomBytes(half + 1, 4)}})
+                .status());
+  EXPECT_EQ(PackBytes(dir_.path()), kMaxSmallBytes + 1);
+  // What the store holds is not counted.
+  ASSERT_OK(Save(*store_, Concat(kBig, kTiny)).status());
+  ASSERT_OK(
+      Save(*store_, Concat(kBig, {{"new", RandomBytes(10, 7)}})).status());
+  EXPECT_THAT(Packs(), SizeIs(2));
+  EXPECT_OK(CheckDisk(dir_.path()));
+}
+
+TEST_F(DraftTest, SmallScratchBesideALargeFileIsCopiedToAPack) {
+  const std::unique_ptr<Draft> draft = store_->NewDraft();
+  ASSERT_OK(StageFile(*draft, kBig).status());
+  const std::string& bytes = kTiny[0].second;
+  ASSERT_OK_AND_ASSIGN(const absl::Span<char> space,
+                       draft->NewScratch(static_cast<int64_t>(bytes.size())));
+  std::copy(bytes.begin(), bytes.end(), space.begin());
+  draft->AddBlob(nullptr, 0, BlobOf(bytes));
+  const Tensors tensors = Concat(kBig, {kTiny[0]});
+  ASSERT_OK_AND_ASSIGN(const Checkpoint checkpoint,
+                       draft->Commit({.manifest = ManifestOf(tensors)}));
+  EXPECT_EQ(PackBytes(dir_.path()), 1'000'000 + 1000);
+  EXPECT_OK(CheckReadable(*store_, checkpoint.name, tensors));
+  EXPECT_OK(CheckDisk(dir_.path()));
+}
+
+TEST_F(DraftTest, ASmallTensorInTwoFilesIsKeptOnce) {
+  std::unique_ptr<Draft> draft = store_->NewDraft();
+  ASSERT_OK(StageFile(*draft, kTiny).status());
+  ASSERT_OK(StageFile(*draft, kTiny).status());
+  ASSERT_OK_AND_ASSIGN(const Checkpoint checkpoint,
+                       draft->Commit({.manifest = ManifestOf(kTiny)}));
+  draft.reset();
+  EXPECT_OK(CheckReadable(*store_, checkpoint.name, kTiny));
+  EXPECT_OK(CheckDisk(dir_.path()));
+}
+
+TEST_F(DraftTest, ASmallTensorThatIsDeletedMeanwhileIsPlacedAgain) {
+  ASSERT_OK_AND_ASSIGN(const Checkpoint source, Save(*store_, kTiny));
+  int commits = 0;
+  catalog_->before_commit = [&] {
+    if (++commits > 1) return;
+    ASSERT_OK(store_->DeleteCheckpoint(source.name, false));
+  };
+  ASSERT_OK_AND_ASSIGN(const Checkpoint checkpoint, Save(*store_, kTiny));
+  EXPECT_EQ(commits, 2);
+  EXPECT_OK(CheckReadable(*store_, checkpoint.name, kTiny));
   EXPECT_OK(CheckDisk(dir_.path()));
 }
 
@@ -320,7 +412,7 @@ TEST_F(DraftTest, ADroppedDraftLeavesNothing) {
   {
     const std::unique_ptr<Draft> draft = store_->NewDraft();
     ASSERT_OK(StageFile(*draft, kBig).status());
-    ASSERT_OK(draft->NewScratch(1000).status());
+    ASSERT_OK(draft->NewScratch(140'000).status());
     draft->StartSync();
     EXPECT_THAT(FilesIn(paths_.StagingDir()), SizeIs(2));
   }
@@ -394,7 +486,7 @@ TEST_F(DraftTest, TheSecondOfTwoEqualRequestsGetsTheFirst) {
   ASSERT_OK_AND_ASSIGN(const Checkpoint checkpoint,
                        Save(*store_, kBig, request));
   EXPECT_EQ(checkpoint.name, other.name);
-  EXPECT_EQ(PackBytes(dir_.path()), 1000);
+  EXPECT_EQ(PackBytes(dir_.path()), 140'000);
   EXPECT_OK(CheckDisk(dir_.path()));
 }
 

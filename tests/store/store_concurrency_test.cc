@@ -84,14 +84,15 @@ class StoreConcurrencyTest : public ::testing::Test {
     for (std::thread& thread : threads) thread.join();
   }
 
-  // One to three of twenty tensors, so that threads meet on the same ones.
+  // One to three of twenty tensors, so that threads meet on the same ones. Some
+  // go into the catalog, some into packs, and some come both ways.
   static Tensors RandomTensors(std::mt19937& random) {
     Tensors tensors;
     const int count = 1 + random() % 3;
     for (int i = 0; i < count; ++i) {
       const uint32_t seed = random() % 20;
       tensors.emplace_back(absl::StrCat("t", i),
-                           RandomBytes(100 + 300 * seed, seed));
+                           RandomBytes(100 + 9000 * seed, seed));
     }
     return tensors;
   }
@@ -167,13 +168,13 @@ TEST_F(StoreConcurrencyTest, TheSameTensorsSavedAtOnceAreStoredOnce) {
 TEST_F(StoreConcurrencyTest, TheSameRequestSentAtOnceMakesOneCheckpoint) {
   std::vector<CheckpointName> names(kThreads);
   RunThreads([&](int thread) {
-    const auto saved =
-        Save(*store_, {{"w", RandomBytes(1000, thread)}}, {.request_id = "r"});
+    const auto saved = Save(*store_, {{"w", RandomBytes(200'000, thread)}},
+                            {.request_id = "r"});
     ASSERT_THAT(saved, IsOk());
     names[thread] = saved->name;
   });
   EXPECT_THAT(names, ::testing::Each(names[0]));
-  EXPECT_EQ(PackBytes(dir_.path()), 1000);
+  EXPECT_EQ(PackBytes(dir_.path()), 200'000);
   EXPECT_OK(CheckDisk(dir_.path()));
 }
 

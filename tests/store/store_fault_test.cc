@@ -25,37 +25,58 @@ using ::warmstart::testing::StatusIs;
 // More steps than any operation here takes; a bound on the loops.
 constexpr int kManySteps = 200;
 
-const Tensors kKnown = {{"known", RandomBytes(50'000, 1)}};
-const Tensors kAdopted = {{"a", RandomBytes(20'000, 2)},
-                          {"b", RandomBytes(70, 3)}};
-const Tensors kScratch = {{"head", RandomBytes(4096, 4)}};
-// Mostly known, so that what is new is copied.
-const Tensors kCopied = {{"known", RandomBytes(50'000, 1)},
-                         {"c", RandomBytes(300, 5)}};
+const Tensors kKnown = {{"known", RandomBytes(500'000, 1)}};
 
-// A checkpoint from three sources, one for each fate that a file can have.
-const Tensors kAll = {kAdopted[0], kAdopted[1], kScratch[0], kCopied[0],
-                      kCopied[1]};
-
-absl::StatusOr<Checkpoint> SaveAll(Store& store) {
-  const std::unique_ptr<Draft> draft = store.NewDraft();
-  for (const Tensors& tensors : {kAdopted, kCopied}) {
-    const auto file = StageFile(*draft, tensors);
-    if (!file.ok()) return file.status();
+// A checkpoint from three sources.
+struct Sources {
+  Tensors all() const {
+    Tensors tensors = file;
+    tensors.push_back(scratch);
+    tensors.insert(tensors.end(), mostly_known.begin(), mostly_known.end());
+    return tensors;
   }
-  const auto space = draft->NewScratch(4096);
-  if (!space.ok()) return space.status();
-  draft->StartSync();
-  const std::string& bytes = kScratch[0].second;
-  std::copy(bytes.begin(), bytes.end(), space->begin());
-  draft->AddBlob(nullptr, 0, BlobOf(bytes));
-  return draft->Commit({.manifest = ManifestOf(kAll),
-                        .alias = MakeAlias("all"),
-                        .request_id = "r1"});
-}
 
-class StoreFaultTest : public ::testing::Test {
+  std::string name;  // of what becomes of them
+  Tensors file;
+  Tensors mostly_known;  // so that what is new is copied
+  Tensors::value_type scratch;
+  int least_steps;  // that a save takes
+};
+
+const Sources kPacks = {
+    "Packs",
+    {{"a", RandomBytes(200'000, 2)}, {"b", RandomBytes(70, 3)}},
+    {kKnown[0], {"c", RandomBytes(300, 5)}},
+    {"head", RandomBytes(140'000, 4)},
+    15};
+// All that is new goes into the catalog.
+const Sources kRows = {
+    "Rows",
+    {{"a", RandomBytes(20'000, 2)}, {"b", RandomBytes(70, 3)}},
+    {kKnown[0], {"c", RandomBytes(300, 5)}},
+    {"head", RandomBytes(4096, 4)},
+    8};
+
+class StoreFaultTest : public ::testing::TestWithParam<Sources> {
  protected:
+  static absl::StatusOr<Checkpoint> SaveAll(Store& store) {
+    const Sources& sources = GetParam();
+    const std::unique_ptr<Draft> draft = store.NewDraft();
+    for (const Tensors& tensors : {sources.file, sources.mostly_known}) {
+      const auto file = StageFile(*draft, tensors);
+      if (!file.ok()) return file.status();
+    }
+    const std::string& bytes = sources.scratch.second;
+    const auto space = draft->NewScratch(static_cast<int64_t>(bytes.size()));
+    if (!space.ok()) return space.status();
+    draft->StartSync();
+    std::copy(bytes.begin(), bytes.end(), space->begin());
+    draft->AddBlob(nullptr, 0, BlobOf(bytes));
+    return draft->Commit({.manifest = ManifestOf(sources.all()),
+                          .alias = MakeAlias("all"),
+                          .request_id = "r1"});
+  }
+
   // A fresh folder with one checkpoint of kKnown, and a store on the file
   // system that fails.
   void Start() {
@@ -85,7 +106,7 @@ class StoreFaultTest : public ::testing::Test {
       EXPECT_THAT(name, StatusIs(absl::StatusCode::kNotFound));
       return false;
     }
-    EXPECT_OK(CheckReadable(*store_, *name, kAll));
+    EXPECT_OK(CheckReadable(*store_, *name, GetParam().all()));
     return true;
   }
 
@@ -93,7 +114,7 @@ class StoreFaultTest : public ::testing::Test {
     EXPECT_OK(CheckDisk(dir_->path()));
     EXPECT_OK(CheckReadable(*store_, known_, kKnown));
     ASSERT_OK_AND_ASSIGN(const Checkpoint again, SaveAll(*store_));
-    EXPECT_OK(CheckReadable(*store_, again.name, kAll));
+    EXPECT_OK(CheckReadable(*store_, again.name, GetParam().all()));
     EXPECT_OK(store_->DeleteCheckpoint(again.name, true));
     EXPECT_OK(CheckDisk(dir_->path()));
   }
@@ -104,7 +125,15 @@ class StoreFaultTest : public ::testing::Test {
   CheckpointName known_;
 };
 
-TEST_F(StoreFaultTest, ACrashAtAnyStepOfASaveLeavesAllOrNothing) {
+// Deleting what the catalog keeps takes no step of the file system.
+class StorePackFaultTest : public StoreFaultTest {};
+
+INSTANTIATE_TEST_SUITE_P(, StorePackFaultTest, ::testing::Values(kPacks),
+                         [](const auto& info) { return info.param.name; });
+INSTANTIATE_TEST_SUITE_P(, StoreFaultTest, ::testing::Values(kPacks, kRows),
+                         [](const auto& info) { return info.param.name; });
+
+TEST_P(StoreFaultTest, ACrashAtAnyStepOfASaveLeavesAllOrNothing) {
   int step = 0;
   for (; step < kManySteps; ++step) {
     SCOPED_TRACE(step);
@@ -122,11 +151,11 @@ TEST_F(StoreFaultTest, ACrashAtAnyStepOfASaveLeavesAllOrNothing) {
     if (HasFailure()) return;
     if (!crashed) break;
   }
-  EXPECT_GT(step, 15);  // it did take steps
+  EXPECT_GT(step, GetParam().least_steps);  // it did take steps
   EXPECT_LT(step, kManySteps);
 }
 
-TEST_F(StoreFaultTest, AnErrorAtAnyStepOfASaveIsReportedAndLeavesNothing) {
+TEST_P(StoreFaultTest, AnErrorAtAnyStepOfASaveIsReportedAndLeavesNothing) {
   const absl::Status errors[] = {
       absl::ResourceExhaustedError("No space left on device"),
       absl::InternalError("Input/output error")};
@@ -153,12 +182,12 @@ TEST_F(StoreFaultTest, AnErrorAtAnyStepOfASaveIsReportedAndLeavesNothing) {
       ExpectStillWorks();
       if (HasFailure()) return;
     }
-    EXPECT_GT(step, 15);
+    EXPECT_GT(step, GetParam().least_steps);
     EXPECT_LT(step, kManySteps);
   }
 }
 
-TEST_F(StoreFaultTest, ACrashAtAnyStepOfADeleteLeavesAllOrNothing) {
+TEST_P(StorePackFaultTest, ACrashAtAnyStepOfADeleteLeavesAllOrNothing) {
   int step = 0;
   for (; step < kManySteps; ++step) {
     SCOPED_TRACE(step);
@@ -181,7 +210,7 @@ TEST_F(StoreFaultTest, ACrashAtAnyStepOfADeleteLeavesAllOrNothing) {
   EXPECT_LT(step, kManySteps);
 }
 
-TEST_F(StoreFaultTest, ADeleteWhoseFilesCannotBeRemovedIsADelete) {
+TEST_P(StorePackFaultTest, ADeleteWhoseFilesCannotBeRemovedIsADelete) {
   for (int step = 0; step < 3; ++step) {
     SCOPED_TRACE(step);
     ASSERT_NO_FATAL_FAILURE(Start());
@@ -195,7 +224,7 @@ TEST_F(StoreFaultTest, ADeleteWhoseFilesCannotBeRemovedIsADelete) {
   }
 }
 
-TEST_F(StoreFaultTest, ACrashAtAnyStepOfOpeningIsMendedByTheNext) {
+TEST_P(StoreFaultTest, ACrashAtAnyStepOfOpeningIsMendedByTheNext) {
   ASSERT_NO_FATAL_FAILURE(Start());
   // Something to sweep: a save that crashed after its rename.
   ASSERT_OK_AND_ASSIGN(
@@ -220,7 +249,7 @@ TEST_F(StoreFaultTest, ACrashAtAnyStepOfOpeningIsMendedByTheNext) {
   ExpectStillWorks();
 }
 
-TEST_F(StoreFaultTest, AFullDiskDuringAnUploadIsResourceExhausted) {
+TEST_P(StoreFaultTest, AFullDiskDuringAnUploadIsResourceExhausted) {
   ASSERT_NO_FATAL_FAILURE(Start());
   {
     const std::unique_ptr<Draft> draft = store_->NewDraft();
@@ -234,7 +263,7 @@ TEST_F(StoreFaultTest, AFullDiskDuringAnUploadIsResourceExhausted) {
   ExpectStillWorks();
 }
 
-TEST_F(StoreFaultTest, AFullDiskForScratchIsResourceExhausted) {
+TEST_P(StoreFaultTest, AFullDiskForScratchIsResourceExhausted) {
   ASSERT_NO_FATAL_FAILURE(Start());
   // Of the real disk.
   EXPECT_THAT(store_->NewDraft()->NewScratch(int64_t{1} << 60),

@@ -120,7 +120,7 @@ TEST_F(StoreTest, ANewerSchemaIsRefusedAndItsFilesAreNotSwept) {
 }
 
 TEST_F(StoreTest, ACorruptCatalogIsDataLossAndNothingIsSwept) {
-  SaveOne("1");
+  SaveOne(RandomBytes(200'000, 1));
   store_.reset();
   const std::vector<std::string> packs = FilesIn(paths_.PacksDir());
   std::ofstream(paths_.Catalog()) << std::string(50'000, 'x');
@@ -130,13 +130,14 @@ TEST_F(StoreTest, ACorruptCatalogIsDataLossAndNothingIsSwept) {
 }
 
 TEST_F(StoreTest, OpeningSweepsWhatNoCommitFinished) {
-  const CheckpointName name = SaveOne("kept");
+  const std::string bytes = RandomBytes(200'000, 1);
+  const CheckpointName name = SaveOne(bytes);
   store_.reset();
   std::ofstream(paths_.Pack(std::string(32, 'a'))) << "never committed";
   std::ofstream(paths_.Staged(std::string(32, 'b'))) << "never finished";
   Open();
   EXPECT_OK(CheckDisk(data_dir_));
-  EXPECT_OK(CheckReadable(*store_, name, {{"w", "kept"}}));
+  EXPECT_OK(CheckReadable(*store_, name, {{"w", bytes}}));
 }
 
 TEST_F(StoreTest, HandlesResolve) {
@@ -156,20 +157,20 @@ TEST_F(StoreTest, HandlesResolve) {
 }
 
 TEST_F(StoreTest, EqualTensorsAreStoredOnceAcrossCheckpoints) {
-  const Tensors first = {{"a", RandomBytes(10'000, 1)}};
-  const Tensors second = {{"x", RandomBytes(10'000, 1)},
-                          {"y", RandomBytes(10'000, 1)}};
+  const Tensors first = {{"a", RandomBytes(200'000, 1)}};
+  const Tensors second = {{"x", RandomBytes(200'000, 1)},
+                          {"y", RandomBytes(200'000, 1)}};
   ASSERT_OK(Save(*store_, first).status());
   ASSERT_OK_AND_ASSIGN(const Checkpoint twice, Save(*store_, second));
   ASSERT_OK_AND_ASSIGN(const Checkpoint referring,
                        SaveReferences(*store_, second));
-  EXPECT_EQ(PackBytes(data_dir_), 10'000);
-  EXPECT_EQ(twice.num_bytes, 10'000);
+  EXPECT_EQ(PackBytes(data_dir_), 200'000);
+  EXPECT_EQ(twice.num_bytes, 200'000);
   EXPECT_OK(CheckReadable(*store_, referring.name, second));
 }
 
 TEST_F(StoreTest, ACheckpointOutlivesTheOneItSharesWith) {
-  const Tensors tensors = {{"a", RandomBytes(10'000, 1)}};
+  const Tensors tensors = {{"a", RandomBytes(200'000, 1)}};
   ASSERT_OK_AND_ASSIGN(const Checkpoint source, Save(*store_, tensors));
   ASSERT_OK_AND_ASSIGN(const Checkpoint derived,
                        SaveReferences(*store_, tensors));
@@ -187,21 +188,24 @@ TEST_F(StoreTest, AReferenceToWhatTheStoreDoesNotHoldIsAborted) {
 }
 
 TEST_F(StoreTest, DeletedCheckpointsAreGoneButHeldBytesStay) {
-  const CheckpointName name = SaveOne("held");
-  ASSERT_OK_AND_ASSIGN(const BlobData held,
-                       store_->OpenBlob(Digest::Of("held")));
-  ASSERT_OK(store_->DeleteCheckpoint(name, false));
-  EXPECT_EQ(held.bytes, "held");
-  EXPECT_THAT(FilesIn(paths_.PacksDir()), IsEmpty());
-  for (const absl::Status& status :
-       {store_->GetCheckpoint(name).status(),
-        store_->GetManifest(name).status(),
-        store_->SetLabels(name, {}).status(),
-        store_->DeleteCheckpoint(name, true),
-        store_->SetAlias(MakeAlias("a"), name).status(),
-        store_->GetBlob(Digest::Of("held")).status(),
-        store_->OpenBlob(Digest::Of("held")).status()}) {
-    EXPECT_THAT(status, StatusIs(absl::StatusCode::kNotFound));
+  for (const size_t size : {10, 200'000}) {  // in the catalog, and in a pack
+    const std::string bytes = RandomBytes(size, 1);
+    const CheckpointName name = SaveOne(bytes);
+    ASSERT_OK_AND_ASSIGN(const BlobData held,
+                         store_->OpenBlob(Digest::Of(bytes)));
+    ASSERT_OK(store_->DeleteCheckpoint(name, false));
+    EXPECT_EQ(held.bytes, bytes);
+    EXPECT_THAT(FilesIn(paths_.PacksDir()), IsEmpty());
+    for (const absl::Status& status :
+         {store_->GetCheckpoint(name).status(),
+          store_->GetManifest(name).status(),
+          store_->SetLabels(name, {}).status(),
+          store_->DeleteCheckpoint(name, true),
+          store_->SetAlias(MakeAlias("a"), name).status(),
+          store_->GetBlob(Digest::Of(bytes)).status(),
+          store_->OpenBlob(Digest::Of(bytes)).status()}) {
+      EXPECT_THAT(status, StatusIs(absl::StatusCode::kNotFound));
+    }
   }
 }
 
@@ -375,10 +379,10 @@ TEST_F(StoreTest, ArchitecturesAreKeptAndListedByPage) {
 }
 
 TEST_F(StoreTest, APackThatIsGoneOrCutIsDataLoss) {
-  const std::string bytes = RandomBytes(10'000, 1);
+  const std::string bytes = RandomBytes(200'000, 1);
   SaveOne(bytes);
   const std::string pack = paths_.Pack(FilesIn(paths_.PacksDir()).at(0));
-  std::filesystem::resize_file(pack, 9'999);
+  std::filesystem::resize_file(pack, 199'999);
   const absl::Status cut = store_->OpenBlob(Digest::Of(bytes)).status();
   EXPECT_THAT(cut, StatusIs(absl::StatusCode::kDataLoss));
   EXPECT_EQ(GetErrorInfo(cut)->reason, reason::kDataLoss);
@@ -389,6 +393,16 @@ TEST_F(StoreTest, APackThatIsGoneOrCutIsDataLoss) {
   Open();
   EXPECT_THAT(store_->OpenBlob(Digest::Of(bytes)),
               StatusIs(absl::StatusCode::kDataLoss));
+}
+
+TEST_F(StoreTest, ASmallTensorWhoseBytesAreLostIsDataLoss) {
+  SaveOne("small");
+  ASSERT_OK(SqliteDb::Open(paths_.Catalog())
+                .value()
+                ->RunScript("DELETE FROM small_blobs"));
+  const absl::Status status = store_->OpenBlob(Digest::Of("small")).status();
+  EXPECT_THAT(status, StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_EQ(GetErrorInfo(status)->reason, reason::kDataLoss);
 }
 
 TEST_F(StoreTest, TheEmptyTensorNeedsNoPack) {

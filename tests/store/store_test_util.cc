@@ -31,7 +31,7 @@ absl::Status CheckFindsNothing(SqliteDb& db, const std::string& what,
 absl::Status CheckRows(SqliteDb& db) {
   RETURN_IF_ERROR(CheckFindsNothing(
       db, "a blob that no checkpoint references",
-      "SELECT id FROM blobs b WHERE pack IS NOT NULL "
+      "SELECT id FROM blobs b WHERE num_bytes > 0 "
       "AND NOT EXISTS (SELECT 1 FROM entries WHERE blob = b.id) "
       "AND NOT EXISTS (SELECT 1 FROM storages WHERE blob = b.id)"));
   RETURN_IF_ERROR(CheckFindsNothing(
@@ -52,6 +52,15 @@ absl::Status CheckRows(SqliteDb& db) {
       db, "a blob outside its pack",
       "SELECT b.id FROM blobs b JOIN packs p ON p.id = b.pack "
       "WHERE b.offset < 0 OR b.offset + b.num_bytes > p.num_bytes"));
+  RETURN_IF_ERROR(CheckFindsNothing(
+      db, "a blob that lies in two places, or nowhere",
+      "SELECT b.id FROM blobs b LEFT JOIN small_blobs s ON s.blob = b.id "
+      "WHERE (b.pack IS NOT NULL) + (s.blob IS NOT NULL) <> (b.num_bytes > "
+      "0)"));
+  RETURN_IF_ERROR(CheckFindsNothing(
+      db, "a small blob that lacks bytes",
+      "SELECT b.id FROM blobs b JOIN small_blobs s ON s.blob = b.id "
+      "WHERE length(s.bytes) <> b.num_bytes"));
   RETURN_IF_ERROR(CheckFindsNothing(db, "a foreign key that points nowhere",
                                     "SELECT 1 FROM pragma_foreign_key_check"));
   SqliteQuery query = db.Query("PRAGMA integrity_check");

@@ -1,4 +1,5 @@
 #include <string>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -36,10 +37,10 @@ TEST_P(DevicePlacementTest, CastsEqualTheHosts) {
     std::string on_host(source.spec.num_elements() * DTypeSize(dtype), '\0');
     std::string on_device = on_host;
     EXPECT_OK(GuardTorch([&] {
-      MakeHostPlacement()->Load(testing::View(source), dtype,
-                                absl::MakeSpan(on_host));
-      MakeDevicePlacement(device_)->Load(testing::View(source), dtype,
-                                         absl::MakeSpan(on_device));
+      MakeHostPlacement()->Load(testing::View(source),
+                                {dtype, absl::MakeSpan(on_host)});
+      MakeDevicePlacement(device_)->Load(testing::View(source),
+                                         {dtype, absl::MakeSpan(on_device)});
     }));
     EXPECT_EQ(on_device, on_host) << DTypeName(dtype);
   }
@@ -52,8 +53,8 @@ TEST_P(DevicePlacementTest, UnalignedSourcesAndOutputsAreNoTrouble) {
   source.span()[7] = 0x40;  // 2.0
   EXPECT_OK(GuardTorch([&] {
     MakeDevicePlacement(device_)->Load(
-        {testing::Spec(DType::kFloat64, {2}), source.view()}, DType::kFloat32,
-        output.span());
+        {testing::Spec(DType::kFloat64, {2}), source.view()},
+        {DType::kFloat32, output.span()});
   }));
   EXPECT_THAT(testing::ToFloats(std::string(output.view())),
               ::testing::ElementsAre(2, 0));
@@ -64,13 +65,43 @@ TEST_P(DevicePlacementTest, EveryInitializerAndDTypeIsDrawnThere) {
   std::vector<OwnedTensor> first = testing::BlankState(schema);
   std::vector<OwnedTensor> second = testing::BlankState(schema);
   for (std::vector<OwnedTensor>* state : {&first, &second}) {
-    ASSERT_OK(RunPartialLoadAt(*MakeDevicePlacement(device_), schema,
-                               RandomStreams::kOnePerKey, 7,
-                               testing::FreshLoads(*state)));
+    ASSERT_OK(RunPartialLoadAt(
+        *MakeDevicePlacement(device_), schema, RandomStreams::kOnePerKey, 7,
+        testing::FreshLoads(*state), testing::Sources()));
   }
   for (size_t i = 0; i < first.size(); ++i) {
     ASSERT_EQ(first[i].bytes, second[i].bytes) << schema.entries[i].key;
   }
+}
+
+TEST_P(DevicePlacementTest, ComputedValuesAndTheirCountsEqualTheHosts) {
+  Architecture schema;
+  schema.name = "One";
+  schema.entries.push_back({"w", testing::Spec(DType::kFloat32, {4, 3}),
+                            EntryKind::kParameter, ConstantInit{7}});
+  testing::Sources sources;
+  const OwnedTensor source = testing::Floats({3, 2}, {1, 2, 3, 4, 1e6, 6});
+  ASSERT_OK_AND_ASSIGN(const DerivationPtr turned,
+                       Derive(PermuteOp{{1, 0}}, {sources.Add(source)}));
+  ASSERT_OK_AND_ASSIGN(const DerivationPtr scaled,
+                       Derive(ScaleOp{0.5}, {turned}));
+  ASSERT_OK_AND_ASSIGN(const DerivationPtr value,
+                       Derive(OverwriteOp{{1, 0}},
+                              {FreshTensor(schema.entries[0].spec), scaled}));
+  std::vector<std::string> results;
+  for (const auto& placement :
+       {MakeHostPlacement(), MakeDevicePlacement(device_)}) {
+    OwnedTensor output{testing::Spec(DType::kFloat16, {4, 3}),
+                       std::string(24, '\xcd')};
+    LoadCounts counts;
+    LoadEntry load = testing::Load(0, value, output);
+    load.counts = &counts;
+    ASSERT_OK(RunPartialLoadAt(*placement, schema, RandomStreams::kOnePerKey, 7,
+                               {load}, sources));
+    EXPECT_EQ(counts, (LoadCounts{1, 1, 0}));
+    results.push_back(output.bytes);
+  }
+  EXPECT_EQ(results[0], results[1]);
 }
 
 TEST_P(DevicePlacementTest, SkippingTakesWhatDrawingTakes) {
@@ -101,11 +132,11 @@ TEST_P(DevicePlacementTest, EmptyTensorsAndScalarsPass) {
   std::string empty_output;
   EXPECT_OK(GuardTorch([&] {
     const std::unique_ptr<Placement> placement = MakeDevicePlacement(device_);
-    placement->Load(testing::View(scalar), DType::kInt16,
-                    absl::MakeSpan(scalar_output));
-    placement->Load(testing::View(empty), DType::kInt16,
-                    absl::MakeSpan(empty_output));
-    placement->Load(testing::View(empty), DType::kFloat32, {});
+    placement->Load(testing::View(scalar),
+                    {DType::kInt16, absl::MakeSpan(scalar_output)});
+    placement->Load(testing::View(empty),
+                    {DType::kInt16, absl::MakeSpan(empty_output)});
+    placement->Load(testing::View(empty), {DType::kFloat32});
   }));
   EXPECT_EQ(scalar_output, std::string("\x03\x00", 2));
 }

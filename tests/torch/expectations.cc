@@ -24,13 +24,21 @@ KaimingUniformInit KaimingFromJson(const nlohmann::json& json) {
           .nonlinearity = NonlinearityFromName(json["nonlinearity"])};
 }
 
+const nlohmann::json* ReadFile(const std::string& name) {
+  std::ifstream file(WARMSTART_EXPECTATIONS "/" + name);
+  return new nlohmann::json(nlohmann::json::parse(file));
+}
+
 }  // namespace
 
 const nlohmann::json& Expectations() {
-  static const nlohmann::json* const expectations = [] {
-    std::ifstream file(WARMSTART_TORCH_EXPECTATIONS);
-    return new nlohmann::json(nlohmann::json::parse(file));
-  }();
+  static const auto* const expectations = ReadFile("torch_expectations.json");
+  return *expectations;
+}
+
+const nlohmann::json& DerivationExpectations() {
+  static const auto* const expectations =
+      ReadFile("derivation_expectations.json");
   return *expectations;
 }
 

@@ -27,8 +27,8 @@ absl::StatusOr<std::string> Cast(const OwnedTensor& source, DType dtype,
   testing::OffsetBytes output(source.spec.num_elements() * DTypeSize(dtype),
                               output_offset);
   absl::Status status = GuardTorch([&] {
-    MakeHostPlacement()->Load({source.spec, input.view()}, dtype,
-                              output.span());
+    MakeHostPlacement()->Load({source.spec, input.view()},
+                              {dtype, output.span()});
   });
   if (!status.ok()) return status;
   return std::string(output.view());

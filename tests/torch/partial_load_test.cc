@@ -1,5 +1,6 @@
 #include "server/torch/partial_load.h"
 
+#include <cmath>
 #include <string>
 #include <vector>
 
@@ -37,11 +38,12 @@ class PartialLoadTest : public ::testing::TestWithParam<std::string> {
 
   absl::Status Load(const std::vector<LoadEntry>& entries) {
     return RunPartialLoad(schema_, RandomStreams::kOnePerKey, device_, 0,
-                          entries);
+                          entries, sources_);
   }
 
   Device device_;
   Architecture schema_;
+  testing::Sources sources_;
   OwnedTensor source_ = testing::Floats({2, 2}, {1, 2, 3, 4});
   OwnedTensor output_ = testing::Floats({2, 2}, {0, 0, 0, 0});
 };
@@ -50,7 +52,7 @@ INSTANTIATE_FOR_DEVICES(PartialLoadTest);
 
 TEST_P(PartialLoadTest, SourcesAreLoadedAndTheRestIsInitialized) {
   OwnedTensor scale = testing::Floats({}, {0});
-  EXPECT_OK(Load({testing::Load(0, testing::View(source_), output_),
+  EXPECT_OK(Load({testing::Load(0, sources_.Add(source_), output_),
                   testing::Fresh(1, scale)}));
   EXPECT_EQ(output_.bytes, source_.bytes);
   EXPECT_THAT(testing::ToFloats(scale.bytes), ElementsAre(2));
@@ -59,27 +61,27 @@ TEST_P(PartialLoadTest, SourcesAreLoadedAndTheRestIsInitialized) {
 TEST_P(PartialLoadTest, SourcesAreCast) {
   const OwnedTensor doubles{testing::Spec(DType::kInt8, {2, 2}),
                             std::string("\x01\xff\x03\x00", 4)};
-  EXPECT_OK(Load({testing::Load(0, testing::View(doubles), output_)}));
+  EXPECT_OK(Load({testing::Load(0, sources_.Add(doubles), output_)}));
   EXPECT_THAT(testing::ToFloats(output_.bytes), ElementsAre(1, -1, 3, 0));
 }
 
 TEST_P(PartialLoadTest, TheSourcesDTypeCanBeKept) {
   const OwnedTensor bytes{testing::Spec(DType::kUint8, {2, 2}), "abcd"};
   OwnedTensor output{bytes.spec, "...."};
-  EXPECT_OK(Load({testing::Load(0, testing::View(bytes), output)}));
+  EXPECT_OK(Load({testing::Load(0, sources_.Add(bytes), output)}));
   EXPECT_EQ(output.bytes, "abcd");
 }
 
 TEST_P(PartialLoadTest, WhatIsTheResultUnchangedNeedsNoOutput) {
   EXPECT_OK(Load({{.entry = 0,
-                   .source = testing::View(source_),
+                   .value = sources_.Add(source_).get(),
                    .dtype = DType::kFloat32}}));
 }
 
 TEST_P(PartialLoadTest, VectorsOfOneElementAreScalars) {
   const OwnedTensor vector = testing::Floats({1}, {5});
   OwnedTensor scale = testing::Floats({}, {0});
-  EXPECT_OK(Load({testing::Load(1, testing::View(vector), scale)}));
+  EXPECT_OK(Load({testing::Load(1, sources_.Add(vector), scale)}));
   EXPECT_THAT(testing::ToFloats(scale.bytes), ElementsAre(5));
 }
 
@@ -87,7 +89,7 @@ TEST_P(PartialLoadTest, EmptyTensorsNeedNeitherSourceNorOutput) {
   OwnedTensor empty = testing::Floats({0, 3}, {});
   EXPECT_OK(Load({{.entry = 2}}));
   EXPECT_OK(Load({testing::Fresh(2, empty)}));
-  EXPECT_OK(Load({testing::Load(2, testing::View(empty), empty)}));
+  EXPECT_OK(Load({testing::Load(2, sources_.Add(empty), empty)}));
 }
 
 TEST_P(PartialLoadTest, NothingToLoadIsOk) { EXPECT_OK(Load({})); }
@@ -111,7 +113,7 @@ TEST_P(PartialLoadTest, OtherShapesAreRefusedAndNotBroadcast) {
   const OwnedTensor row = testing::Floats({2}, {1, 2});
   const OwnedTensor flat = testing::Floats({4}, {1, 2, 3, 4});
   for (const OwnedTensor& source : {row, flat}) {
-    EXPECT_THAT(Load({testing::Load(0, testing::View(source), output_)}),
+    EXPECT_THAT(Load({testing::Load(0, sources_.Add(source), output_)}),
                 StatusIs(absl::StatusCode::kInvalidArgument,
                          AllOf(StartsWith("weight: "),
                                HasSubstr("for one of shape [2, 2]"))));
@@ -121,7 +123,7 @@ TEST_P(PartialLoadTest, OtherShapesAreRefusedAndNotBroadcast) {
 TEST_P(PartialLoadTest, BytesThatDoNotFitTheirShapeAreRefused) {
   HostTensor source = testing::View(source_);
   source.bytes.remove_suffix(1);
-  EXPECT_THAT(Load({testing::Load(0, source, output_)}),
+  EXPECT_THAT(Load({testing::Load(0, sources_.Add(source), output_)}),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        "weight: the source has 15 bytes where float32 [2, 2] "
                        "takes 16"));
@@ -135,7 +137,7 @@ TEST_P(PartialLoadTest, BytesThatDoNotFitTheirShapeAreRefused) {
 
 TEST_P(PartialLoadTest, CastsNeedAnOutput) {
   EXPECT_THAT(Load({{.entry = 0,
-                     .source = testing::View(source_),
+                     .value = sources_.Add(source_).get(),
                      .dtype = DType::kFloat16}}),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        "weight: no output for a cast from float32 to float16"));
@@ -151,6 +153,45 @@ TEST_P(PartialLoadTest, FreshValuesNeedAnOutputAndTheSchemasDType) {
                        "weight: fresh values are float32, not float16"));
 }
 
+TEST_P(PartialLoadTest, ComputedValuesNeedAnOutput) {
+  ASSERT_OK_AND_ASSIGN(const DerivationPtr value,
+                       Derive(ScaleOp{2}, {sources_.Add(source_)}));
+  EXPECT_THAT(
+      Load({{.entry = 0, .value = value.get(), .dtype = DType::kFloat32}}),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               "weight: no output for computed values"));
+}
+
+TEST_P(PartialLoadTest, WhatIsUnchangedIsCountedWithoutAnOutput) {
+  const OwnedTensor source =
+      testing::Floats({2, 2}, {1, std::nanf(""), INFINITY, 0});
+  LoadCounts counts;
+  EXPECT_OK(Load({{.entry = 0,
+                   .value = sources_.Add(source).get(),
+                   .dtype = DType::kFloat32,
+                   .counts = &counts}}));
+  EXPECT_EQ(counts, (LoadCounts{.non_finite = 2}));
+}
+
+TEST_P(PartialLoadTest, AnotherInitializerTakesThePlaceOfTheSchemas) {
+  const Initializer nines = ConstantInit{9};
+  LoadEntry load = testing::Fresh(0, output_);
+  load.initializer = &nines;
+  EXPECT_OK(Load({load}));
+  EXPECT_THAT(testing::ToFloats(output_.bytes), ElementsAre(9, 9, 9, 9));
+}
+
+TEST_P(PartialLoadTest, TiedEntriesHaveTheFreshValuesOfTheirOriginal) {
+  AddEntry("embed", {20}, NormalInit{});
+  AddEntry("head", {20}, NormalInit{5, 1});
+  AddEntry("other", {20}, NormalInit{});
+  schema_.entries[4].tied_to = "embed";
+  std::vector<OwnedTensor> state = testing::BlankState(schema_);
+  EXPECT_OK(Load(testing::FreshLoads(state)));
+  EXPECT_EQ(state[4].bytes, state[3].bytes);
+  EXPECT_NE(state[5].bytes, state[3].bytes);
+}
+
 TEST_P(PartialLoadTest, WhatLibTorchRefusesNamesTheKey) {
   AddEntry("fine", {2}, ConstantInit{0});
   schema_.entries.push_back({"counts", testing::Spec(DType::kInt8, {2}),
@@ -164,7 +205,8 @@ TEST_P(PartialLoadTest, WhatLibTorchRefusesNamesTheKey) {
 
 TEST(PartialLoadDeviceTest, ADeviceThatIsNotThereIsAFailedPrecondition) {
   const Device device{Device::Kind::kCuda, CudaDeviceCount()};
-  EXPECT_THAT(RunPartialLoad({}, RandomStreams::kOnePerKey, device, 0, {}),
+  EXPECT_THAT(RunPartialLoad({}, RandomStreams::kOnePerKey, device, 0, {},
+                             testing::Sources()),
               StatusIs(absl::StatusCode::kFailedPrecondition));
 }
 

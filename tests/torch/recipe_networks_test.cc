@@ -106,6 +106,29 @@ class RecipeNetworksOnDeviceTest
 
 INSTANTIATE_FOR_DEVICES(RecipeNetworksOnDeviceTest);
 
+// A network's entries are drawn from one stream: what is asked of one of them
+// must not move the others'.
+TEST_P(RecipeNetworksOnDeviceTest, NothingDisturbsTheOthersFreshValues) {
+  ASSERT_OK_AND_ASSIGN(const auto fresh,
+                       testing::FreshState(*net_, device_, 5));
+  const Initializer own = NormalInit{3, 1};
+  const DerivationPtr leaf = FreshTensor(net_->schema().entries[2].spec);
+  ASSERT_OK_AND_ASSIGN(const DerivationPtr doubled, Derive(ScaleOp{2}, {leaf}));
+  std::vector<OwnedTensor> result = testing::BlankState(net_->schema());
+  std::vector<LoadEntry> loads = testing::FreshLoads(result);
+  loads[0].initializer = &own;     // draws another number of values
+  loads[2].value = doubled.get();  // is fresh, in a way
+  loads.erase(loads.begin() + 4);  // is not asked for
+  ASSERT_OK(net_->PartialLoad(device_, 5, loads, testing::Sources()));
+  EXPECT_NE(result[0].bytes, fresh[0].bytes);
+  const std::vector<float> once = testing::ToFloats(fresh[2].bytes);
+  const std::vector<float> twice = testing::ToFloats(result[2].bytes);
+  for (size_t i = 0; i < once.size(); ++i) ASSERT_EQ(twice[i], 2 * once[i]);
+  for (size_t i : {1, 3, 5, 6, 7, 8, 9}) {
+    EXPECT_EQ(result[i].bytes, fresh[i].bytes) << i;
+  }
+}
+
 // The recipe's case: everything but the head comes from elsewhere.
 TEST_P(RecipeNetworksOnDeviceTest, AMissingHeadGetsTheValuesOfAFreshModel) {
   const std::vector<ArchitectureEntry>& schema = net_->schema().entries;
@@ -114,13 +137,14 @@ TEST_P(RecipeNetworksOnDeviceTest, AMissingHeadGetsTheValuesOfAFreshModel) {
   ASSERT_OK_AND_ASSIGN(const auto source,
                        testing::FreshState(*net_, device_, 99));
   std::vector<OwnedTensor> result = testing::BlankState(net_->schema());
+  testing::Sources sources;
   std::vector<LoadEntry> loads = testing::FreshLoads(result);
   for (LoadEntry& load : loads) {
     if (!IsHead(schema[load.entry])) {
-      load.source = testing::View(source[load.entry]);
+      load.value = sources.Add(source[load.entry]).get();
     }
   }
-  ASSERT_OK(net_->PartialLoad(device_, 5, loads));
+  ASSERT_OK(net_->PartialLoad(device_, 5, loads, sources));
   for (size_t i = 0; i < schema.size(); ++i) {
     EXPECT_EQ(result[i].bytes, (IsHead(schema[i]) ? fresh : source)[i].bytes)
         << schema[i].key;
@@ -175,9 +199,12 @@ TEST_P(RecipeNetworksOnDeviceTest, ForwardRunsInTheDTypeOfTheState) {
         TensorSpec::Create(DType::kFloat64, tensor.spec.shape()).value();
     tensor.bytes.resize(tensor.spec.num_bytes());
   }
+  testing::Sources sources;
   std::vector<LoadEntry> loads = testing::FreshLoads(doubles);
-  for (LoadEntry& load : loads) load.source = testing::View(state[load.entry]);
-  ASSERT_OK(net_->PartialLoad(device_, 0, loads));
+  for (LoadEntry& load : loads) {
+    load.value = sources.Add(state[load.entry]).get();
+  }
+  ASSERT_OK(net_->PartialLoad(device_, 0, loads, sources));
   const TensorSpec spec = testing::Spec(DType::kFloat64, {1, 3, 32, 32});
   const OwnedTensor input{spec, std::string(spec.num_bytes(), '\0')};
   ASSERT_OK_AND_ASSIGN(

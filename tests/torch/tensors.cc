@@ -47,10 +47,21 @@ LoadEntry Fresh(int64_t entry, OwnedTensor& output) {
           .output = absl::MakeSpan(output.bytes)};
 }
 
-LoadEntry Load(int64_t entry, const HostTensor& source, OwnedTensor& output) {
+LoadEntry Load(int64_t entry, const DerivationPtr& value, OwnedTensor& output) {
   LoadEntry load = Fresh(entry, output);
-  load.source = source;
+  load.value = value.get();
   return load;
+}
+
+DerivationPtr Sources::Add(const HostTensor& tensor) {
+  leaves_.push_back(SourceTensor(0, std::ssize(tensors_), tensor.spec));
+  tensors_.push_back(tensor);
+  return leaves_.back();
+}
+
+HostTensor Sources::operator()(const SourceOp& op) const {
+  const bool known = op.source == 0 && op.entry < std::ssize(tensors_);
+  return known ? tensors_[op.entry] : HostTensor();
 }
 
 std::vector<OwnedTensor> BlankState(const Architecture& schema) {
@@ -75,7 +86,8 @@ absl::StatusOr<std::vector<OwnedTensor>> FreshState(
     const ModelArchitecture& architecture, const Device& device,
     uint64_t seed) {
   std::vector<OwnedTensor> state = BlankState(architecture.schema());
-  RETURN_IF_ERROR(architecture.PartialLoad(device, seed, FreshLoads(state)));
+  RETURN_IF_ERROR(
+      architecture.PartialLoad(device, seed, FreshLoads(state), Sources()));
   return state;
 }
 
@@ -83,8 +95,8 @@ absl::StatusOr<OwnedTensor> FreshEntry(const ModelArchitecture& architecture,
                                        const Device& device, uint64_t seed,
                                        int64_t entry) {
   OwnedTensor tensor = Blank(architecture.schema().entries[entry]);
-  RETURN_IF_ERROR(
-      architecture.PartialLoad(device, seed, {Fresh(entry, tensor)}));
+  RETURN_IF_ERROR(architecture.PartialLoad(device, seed, {Fresh(entry, tensor)},
+                                           Sources()));
   return tensor;
 }
 

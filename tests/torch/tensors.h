@@ -11,6 +11,7 @@
 #include "absl/types/span.h"
 #include "gtest/gtest.h"
 #include "server/model/architecture.h"
+#include "server/model/derivation.h"
 #include "server/torch/model_architecture.h"
 
 namespace warmstart::backend::testing {
@@ -27,8 +28,23 @@ OwnedTensor Blank(const ArchitectureEntry& entry);
 
 // What asks for fresh values of an entry, written to `output`.
 LoadEntry Fresh(int64_t entry, OwnedTensor& output);
-// What asks for `source` in output's dtype.
-LoadEntry Load(int64_t entry, const HostTensor& source, OwnedTensor& output);
+// What asks for `value` in output's dtype.
+LoadEntry Load(int64_t entry, const DerivationPtr& value, OwnedTensor& output);
+
+// Source 0 of a load: tensors in the order in which they were added.
+class Sources {
+ public:
+  // The leaf for a tensor, whose bytes the caller keeps. The leaf lives as long
+  // as this object.
+  DerivationPtr Add(const HostTensor& tensor);
+  DerivationPtr Add(const OwnedTensor& tensor) { return Add(View(tensor)); }
+
+  HostTensor operator()(const SourceOp& op) const;
+
+ private:
+  std::vector<HostTensor> tensors_;
+  std::vector<DerivationPtr> leaves_;
+};
 
 // Blank tensors of every entry, and what asks for fresh values of all of them.
 std::vector<OwnedTensor> BlankState(const Architecture& schema);

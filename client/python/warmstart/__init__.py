@@ -13,8 +13,20 @@ are its manual. PyTorch is needed only where a state_dict comes in or goes out.
 """
 
 from warmstart.client import Client
+from warmstart.conversions import rules_from_transformers
 from warmstart.errors import WarmstartError
 from warmstart.schema import architecture_of
-from warmstart.v1.model_initializer_pb2 import KeyRule, Source
+from warmstart.v1.matching_pb2 import ConvertStep, KeyRule, LoraAdapter, Widening
+from warmstart.v1.model_initializer_pb2 import Source
 
-__all__ = ["Client", "KeyRule", "Source", "WarmstartError", "architecture_of"]
+__all__ = [
+    "Client",
+    "ConvertStep",
+    "KeyRule",
+    "LoraAdapter",
+    "Source",
+    "WarmstartError",
+    "Widening",
+    "architecture_of",
+    "rules_from_transformers",
+]

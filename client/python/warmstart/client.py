@@ -16,6 +16,7 @@ from warmstart.v1 import (
     architectures_pb2_grpc,
     checkpoints_pb2,
     checkpoints_pb2_grpc,
+    matching_pb2,
     model_initializer_pb2,
     model_initializer_pb2_grpc,
 )
@@ -135,13 +136,23 @@ class Client:
         rename: Mapping[str, str] | None = None,
         rename_regex: Mapping[str, str] | None = None,
         add_prefix: str | None = None,
-        key_rules: Sequence[model_initializer_pb2.KeyRule] = (),
+        key_rules: Sequence[matching_pb2.KeyRule] = (),
+        invert_key_rules: bool = False,
+        match: str | None = None,
+        combine: requests.Choice | None = None,
+        adapt: Mapping[str, requests.Choice] | None = None,
+        widen: Sequence[matching_pb2.Widening] = (),
+        initialize: Mapping[str, requests.Choice] | None = None,
         include: str | Sequence[str] = (),
         exclude: str | Sequence[str] = (),
         strict: bool = False,
         on_shape_mismatch: str | None = None,
         on_dtype_mismatch: str | None = None,
         min_coverage: float = 0.0,
+        coverage: Mapping[str, float] | None = None,
+        expected_missing: str | Sequence[str] = (),
+        expected_unexpected: str | Sequence[str] = (),
+        refuse_non_finite: bool = False,
         seed: int | None = None,
         device: str | None = None,
         dry_run: bool = False,
@@ -153,7 +164,9 @@ class Client:
 
         Args:
             architecture: The target.
-            sources: The handles to load from; the first that has a key wins.
+            sources: The handles to load from; the first that has a key wins,
+                unless `combine` says otherwise. A `Source` has more: a subtree
+                of its own, a weight, or that it is a LoRA adapter.
             subtree: Where the state_dict is inside of the sources given as
                 handles.
             strip_prefix: Taken off the source keys that have it, as "module.".
@@ -162,13 +175,30 @@ class Client:
             add_prefix: Put before every source key.
             key_rules: More rules. All rules apply in the order of these
                 parameters, each to the result of the one before it.
+            invert_key_rules: Undoes the rules instead, last first.
+            match: "exact", the default, or "auto".
+            combine: How several sources become one: "overlay", the default,
+                "average", {"moving_average": {"decay": 0.99}},
+                {"slerp": {"t": 0.5}} or "task_arithmetic".
+            adapt: How tensors of another shape are made to fit, by a glob on
+                target keys: {"head.*": "rows", "*pos_embed":
+                "position_embedding", "*": "auto"}.
+            widen: Layers that are wider in the target.
+            initialize: Initializers in place of the architecture's, by a glob
+                on target keys: {"*.c_proj.*": "zeros"}.
             include: Globs on source keys; those that match none are left out.
             exclude: Globs on source keys to leave out.
             strict: Fails where a key is missing or unexpected.
-            on_shape_mismatch: "error", the default, or "skip".
+            on_shape_mismatch: "error", the default, "skip" or "adapt".
             on_dtype_mismatch: "cast", the default, "keep" or "error".
             min_coverage: The fraction of the target's parameters that must be
                 loaded.
+            coverage: The same for parts of the target, by a glob on its keys.
+            expected_missing: Regular expressions (RE2) of target keys that may
+                be missing.
+            expected_unexpected: The same for source keys that may be left over.
+            refuse_non_finite: Fails where what is loaded holds a NaN or an
+                infinity.
             seed: Of the values that are initialized.
             device: Where the load is performed: "cpu", "cuda", "cuda:N", "auto".
             dry_run: Only reports; nothing is stored.
@@ -187,12 +217,22 @@ class Client:
                 add_prefix=add_prefix,
                 more=key_rules,
             ),
+            invert_key_rules=invert_key_rules,
+            key_matching=requests.key_matching(match),
+            combination=requests.combination(combine),
+            shape_adapters=requests.shape_adapters(adapt or {}),
+            widenings=widen,
+            initializers=requests.initializers(initialize or {}),
             include=requests.patterns(include),
             exclude=requests.patterns(exclude),
             strict=strict,
             on_shape_mismatch=requests.shape_policy(on_shape_mismatch),
             on_dtype_mismatch=requests.dtype_policy(on_dtype_mismatch),
             min_coverage=min_coverage,
+            coverage_gates=requests.coverage_gates(coverage or {}),
+            expected_missing=requests.patterns(expected_missing),
+            expected_unexpected=requests.patterns(expected_unexpected),
+            refuse_non_finite=refuse_non_finite,
             seed=seed,
             device=device or "",
             validate_only=dry_run,
@@ -266,6 +306,13 @@ class Client:
         request = checkpoints_pb2.GetManifestRequest(name=handle)
         method = self._checkpoints.GetManifest
         return self._pages(method, request, lambda page: page.entries)
+
+    def diff(self, base: str, other: str) -> checkpoints_pb2.DiffCheckpointsResponse:
+        """Compares two checkpoints key by key, by digest."""
+        return self._connection.call(
+            self._checkpoints.DiffCheckpoints,
+            checkpoints_pb2.DiffCheckpointsRequest(base=base, other=other),
+        )
 
     def set_labels(
         self, handle: str, labels: Mapping[str, str]

@@ -5,15 +5,26 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping, Sequence
 
 from warmstart.v1 import checkpoints_pb2
+from warmstart.v1.architectures_pb2 import Initializer
+from warmstart.v1.matching_pb2 import (
+    Combination,
+    CoverageGate,
+    InitializerOverride,
+    KeyMatching,
+    KeyRule,
+    ShapeAdapter,
+)
 from warmstart.v1.model_initializer_pb2 import (
     DtypeMismatchPolicy,
-    KeyRule,
     ShapeMismatchPolicy,
     Source,
 )
 
-# A handle, or a message where each source has its own subtree.
+# A handle, or a message where each source has its own subtree or weight.
 SourceLike = str | Source
+
+# One of several kinds, by its name in the API: "rows", {"rows": {"mean": True}}.
+Choice = str | Mapping[str, object]
 
 
 def sources(given: SourceLike | Sequence[SourceLike], subtree: str) -> list[Source]:
@@ -52,8 +63,48 @@ def patterns(given: str | Sequence[str]) -> list[str]:
     return [given] if isinstance(given, str) else list(given)
 
 
+def combination(choice: Choice | None) -> Combination | None:
+    """How several sources become one; None is overlay."""
+    if choice is None or choice == "overlay":
+        return None
+    if choice == "average":
+        choice = "weighted_average"
+    return Combination(**_choice(Combination, choice))
+
+
+def shape_adapters(choices: Mapping[str, Choice]) -> list[ShapeAdapter]:
+    """Adapters by the glob of the keys that they are for."""
+    return [
+        ShapeAdapter(keys=keys, **_choice(ShapeAdapter, choice))
+        for keys, choice in choices.items()
+    ]
+
+
+def initializers(choices: Mapping[str, Choice]) -> list[InitializerOverride]:
+    """Initializers by the glob of the keys that they are for."""
+    return [
+        InitializerOverride(
+            keys=keys, initializer=Initializer(**_choice(Initializer, choice))
+        )
+        for keys, choice in choices.items()
+    ]
+
+
+def coverage_gates(fractions: Mapping[str, float]) -> list[CoverageGate]:
+    """Minimum coverage by the glob of the keys that it is for."""
+    return [
+        CoverageGate(keys=keys, min_coverage=fraction)
+        for keys, fraction in fractions.items()
+    ]
+
+
+def key_matching(name: str | None) -> KeyMatching | None:
+    """The way that is called "exact" or "auto"."""
+    return _enum_value(KeyMatching, "KEY_MATCHING_", name)
+
+
 def shape_policy(name: str | None) -> ShapeMismatchPolicy | None:
-    """The policy that is called "error" or "skip"."""
+    """The policy that is called "error", "skip" or "adapt"."""
     return _enum_value(ShapeMismatchPolicy, "SHAPE_MISMATCH_POLICY_", name)
 
 
@@ -65,6 +116,16 @@ def dtype_policy(name: str | None) -> DtypeMismatchPolicy | None:
 def file_format(name: str | None) -> checkpoints_pb2.FileFormat | None:
     """The format that is called "torch" or "safetensors"."""
     return _enum_value(checkpoints_pb2.FileFormat, "FILE_FORMAT_", name)
+
+
+def _choice(message, choice: Choice) -> dict[str, object]:
+    """The field of a message's only oneof that `choice` sets, as an argument."""
+    [oneof] = message.DESCRIPTOR.oneofs_by_name.values()
+    known = [field.name for field in oneof.fields]
+    given = {choice: {}} if isinstance(choice, str) else dict(choice)
+    if len(given) != 1 or not set(given) <= set(known):
+        raise ValueError(f"{choice!r} is none of {', '.join(known)}")
+    return given
 
 
 def _enum_value(enum, prefix: str, name: str | None):

@@ -40,6 +40,7 @@ def architecture_of(name: str, model: ModelOrState) -> Architecture:
         state = model.state_dict()
         buffers = frozenset(key for key, _ in _named_buffers(model))
         initializers = dict(_initializers(model))
+    ties = _ties(state)
     return Architecture(
         name=name,
         entries=[
@@ -49,6 +50,7 @@ def architecture_of(name: str, model: ModelOrState) -> Architecture:
                 dtype=str(tensor.dtype).removeprefix("torch."),
                 buffer=key in buffers,
                 initializer=initializers.get(key),
+                tied_to=ties.get(key),
             )
             for key, tensor in state.items()
         ],
@@ -57,6 +59,32 @@ def architecture_of(name: str, model: ModelOrState) -> Architecture:
             for path, entry in getattr(state, "_metadata", {}).items()
         ],
     )
+
+
+def _ties(state: Mapping[str, torch.Tensor]) -> dict[str, str]:
+    """Keys whose tensor stands under an earlier key already, by that key.
+
+    The same memory, read in the same way: a state_dict holds detached tensors, so
+    that they are not the same objects. Tensors on the meta device have no memory,
+    but their storage is an object.
+    """
+    first: dict[object, str] = {}
+    ties = {}
+    for key, tensor in state.items():
+        if tensor.numel() == 0:
+            continue
+        view = (
+            tensor.untyped_storage()._cdata,
+            tensor.storage_offset(),
+            tensor.dtype,
+            tuple(tensor.shape),
+            tuple(tensor.stride()),
+        )
+        if view in first:
+            ties[key] = first[view]
+        else:
+            first[view] = key
+    return ties
 
 
 def _named_buffers(module: torch.nn.Module):

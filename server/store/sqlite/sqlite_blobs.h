@@ -1,4 +1,4 @@
-// The part of the SQLite catalog that knows which blob lies in which pack. All
+// The part of the SQLite catalog that knows where each blob lies. All
 // functions run inside the caller's transaction.
 
 #ifndef WARMSTART_SERVER_STORE_SQLITE_SQLITE_BLOBS_H_
@@ -6,6 +6,7 @@
 
 #include <cstdint>
 #include <optional>
+#include <string>
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
@@ -20,6 +21,14 @@ namespace warmstart::store {
 absl::StatusOr<std::optional<BlobLocation>> FindBlob(SqliteDb& db,
                                                      const Digest& digest);
 
+// As Catalog::ReadBlob.
+absl::StatusOr<std::string> ReadSmallBlob(SqliteDb& db, const Digest& digest);
+
+// Records those of `blobs` that are `needed` and not known yet, with their
+// bytes.
+absl::Status AddSmallBlobs(SqliteDb& db, absl::Span<const SmallBlob> blobs,
+                           const absl::flat_hash_set<Digest>& needed);
+
 // Records those blobs of `packs` that are `needed` and not known yet, and
 // returns the packs of which none was.
 absl::StatusOr<std::vector<PackId>> AddPacks(
@@ -31,7 +40,7 @@ absl::StatusOr<std::vector<int64_t>> ReferencedBlobs(SqliteDb& db,
                                                      int64_t checkpoint);
 
 // Counts one more checkpoint that references each of `blobs` (row ids, each
-// once).
+// once, ascending).
 absl::Status AddReferences(SqliteDb& db, absl::Span<const int64_t> blobs);
 
 // Counts one less for each of `blobs`, and removes those that no checkpoint

@@ -6,6 +6,7 @@
 #include <vector>
 
 #include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "server/base/status_macros.h"
@@ -13,6 +14,7 @@
 #include "server/store/errors.h"
 #include "server/store/placement.h"
 #include "server/store/sqlite/sqlite_blobs.h"
+#include "server/store/sqlite/sqlite_checkpointer.h"
 #include "server/store/sqlite/sqlite_checkpoints.h"
 #include "server/store/sqlite/sqlite_db.h"
 #include "server/store/sqlite/sqlite_manifest.h"
@@ -42,28 +44,50 @@ absl::StatusOr<std::optional<int64_t>> FindRequestRow(
   return sequence;
 }
 
+// What ReadCheckpoint would give for rows that were written a moment ago.
+Checkpoint Written(const CheckpointName& name, absl::Time create_time,
+                   int64_t num_bytes, const NewCheckpoint& checkpoint) {
+  Checkpoint written;
+  written.name = name;
+  written.architecture = checkpoint.architecture;
+  written.create_time = absl::FromUnixNanos(absl::ToUnixNanos(create_time));
+  written.labels = checkpoint.labels;
+  if (checkpoint.alias.has_value()) written.aliases = {*checkpoint.alias};
+  written.num_tensors =
+      static_cast<int64_t>(checkpoint.manifest.entries.size());
+  written.num_bytes = num_bytes;
+  written.report_json = checkpoint.report_json;
+  written.origin_json = checkpoint.origin_json;
+  return written;
+}
+
 absl::StatusOr<CommitResult> CommitRows(SqliteDb& db,
                                         const CheckpointName& name,
                                         absl::Time create_time,
                                         const NewCheckpoint& checkpoint,
-                                        absl::Span<const NewPack> packs) {
+                                        const NewBlobs& new_blobs) {
   CommitResult result;
-  ASSIGN_OR_RETURN(std::optional<int64_t> sequence,
+  ASSIGN_OR_RETURN(const std::optional<int64_t> earlier,
                    FindRequestRow(db, checkpoint.request_id,
                                   checkpoint.request_fingerprint));
-  if (sequence.has_value()) {
-    for (const NewPack& pack : packs) result.unused_packs.push_back(pack.id);
-  } else {
-    ASSIGN_OR_RETURN(result.unused_packs,
-                     AddPacks(db, packs, DigestsOf(checkpoint.manifest)));
-    ASSIGN_OR_RETURN(const ManifestBlobs blobs,
-                     ResolveBlobs(db, checkpoint.manifest));
-    ASSIGN_OR_RETURN(sequence, InsertCheckpoint(db, name, create_time,
-                                                blobs.num_bytes, checkpoint));
-    RETURN_IF_ERROR(InsertManifest(db, *sequence, checkpoint.manifest, blobs));
-    RETURN_IF_ERROR(AddReferences(db, blobs.Distinct()));
+  if (earlier.has_value()) {
+    for (const NewPack& pack : new_blobs.packs) {
+      result.unused_packs.push_back(pack.id);
+    }
+    ASSIGN_OR_RETURN(result.checkpoint, ReadCheckpoint(db, *earlier));
+    return result;
   }
-  ASSIGN_OR_RETURN(result.checkpoint, ReadCheckpoint(db, *sequence));
+  const absl::flat_hash_set<Digest> needed = DigestsOf(checkpoint.manifest);
+  RETURN_IF_ERROR(AddSmallBlobs(db, new_blobs.small, needed));
+  ASSIGN_OR_RETURN(result.unused_packs, AddPacks(db, new_blobs.packs, needed));
+  ASSIGN_OR_RETURN(const ManifestBlobs blobs,
+                   ResolveBlobs(db, checkpoint.manifest));
+  ASSIGN_OR_RETURN(
+      const int64_t sequence,
+      InsertCheckpoint(db, name, create_time, blobs.num_bytes, checkpoint));
+  RETURN_IF_ERROR(InsertManifest(db, sequence, checkpoint.manifest, blobs));
+  RETURN_IF_ERROR(AddReferences(db, blobs.Distinct()));
+  result.checkpoint = Written(name, create_time, blobs.num_bytes, checkpoint);
   return result;
 }
 
@@ -105,16 +129,22 @@ absl::StatusOr<Alias> DecodeAlias(absl::string_view name,
 
 class SqliteCatalog final : public Catalog {
  public:
-  explicit SqliteCatalog(std::unique_ptr<SqliteDb> writer)
-      : readers_(writer->path(), kMaxReaders), writer_(std::move(writer)) {}
+  SqliteCatalog(std::unique_ptr<SqliteDb> writer,
+                std::unique_ptr<SqliteCheckpointer> checkpointer)
+      : readers_(writer->path(), kMaxReaders),
+        checkpointer_(std::move(checkpointer)),
+        writer_(std::move(writer)) {
+    writer_->SetCommitHook(
+        [this](int log_pages) { checkpointer_->OnCommit(log_pages); });
+  }
 
   absl::StatusOr<CommitResult> Commit(
       const CheckpointName& name, absl::Time create_time,
-      const NewCheckpoint& checkpoint, absl::Span<const NewPack> packs,
+      const NewCheckpoint& checkpoint, const NewBlobs& blobs,
       absl::FunctionRef<absl::Status()> wait_for_packs) override {
     return Write([&](SqliteDb& db) -> absl::StatusOr<CommitResult> {
       ASSIGN_OR_RETURN(CommitResult result,
-                       CommitRows(db, name, create_time, checkpoint, packs));
+                       CommitRows(db, name, create_time, checkpoint, blobs));
       RETURN_IF_ERROR(wait_for_packs());
       return result;
     });
@@ -294,6 +324,10 @@ class SqliteCatalog final : public Catalog {
     });
   }
 
+  absl::StatusOr<std::string> ReadBlob(const Digest& digest) override {
+    return Read([&](SqliteDb& db) { return ReadSmallBlob(db, digest); });
+  }
+
   absl::StatusOr<std::vector<PackId>> ListPacks() override {
     return Read([&](SqliteDb& db) -> absl::StatusOr<std::vector<PackId>> {
       SqliteQuery query = db.Query("SELECT name FROM packs");
@@ -339,6 +373,7 @@ class SqliteCatalog final : public Catalog {
   }
 
   SqlitePool readers_;
+  const std::unique_ptr<SqliteCheckpointer> checkpointer_;
   absl::Mutex mutex_;
   const std::unique_ptr<SqliteDb> writer_ ABSL_PT_GUARDED_BY(mutex_);
 };
@@ -349,7 +384,10 @@ absl::StatusOr<std::unique_ptr<Catalog>> OpenSqliteCatalog(
     const std::string& path) {
   ASSIGN_OR_RETURN(std::unique_ptr<SqliteDb> writer, SqliteDb::Open(path));
   RETURN_IF_ERROR(MigrateSqliteSchema(*writer));
-  return std::make_unique<SqliteCatalog>(std::move(writer));
+  ASSIGN_OR_RETURN(std::unique_ptr<SqliteCheckpointer> checkpointer,
+                   SqliteCheckpointer::Start(path));
+  return std::make_unique<SqliteCatalog>(std::move(writer),
+                                         std::move(checkpointer));
 }
 
 }  // namespace warmstart::store

@@ -70,6 +70,12 @@ void SqliteQuery::Prepare() {
   }
 }
 
+void SqliteQuery::Reset() {
+  if (!status_.ok()) return;
+  sqlite3_reset(statement_);
+  sqlite3_clear_bindings(statement_);
+}
+
 bool SqliteQuery::Next() {
   if (!status_.ok()) return false;
   const int code = sqlite3_step(statement_);
@@ -156,6 +162,17 @@ absl::Status SqliteDb::RunScript(const std::string& sql) {
     return Error();
   }
   return absl::OkStatus();
+}
+
+void SqliteDb::SetCommitHook(std::function<void(int)> on_commit) {
+  on_commit_ = std::move(on_commit);
+  sqlite3_wal_hook(
+      handle_,
+      [](void* self, sqlite3*, const char*, int log_pages) {
+        static_cast<SqliteDb*>(self)->on_commit_(log_pages);
+        return SQLITE_OK;
+      },
+      this);
 }
 
 int64_t SqliteDb::last_insert_id() const {

@@ -15,6 +15,7 @@
 
 #include <concepts>
 #include <cstdint>
+#include <functional>
 #include <memory>
 #include <optional>
 #include <string>
@@ -34,21 +35,42 @@ namespace warmstart::store {
 
 class SqliteDb;
 
-// One run of a statement, which it borrows from its connection. The first error
-// ends it and is kept.
+// Binds as BLOB.
+struct SqliteBytes {
+  absl::string_view bytes;
+};
+
+// A run of a statement, which it borrows from its connection; or several, one
+// after another. The first error ends it and is kept.
 class SqliteQuery {
  public:
-  // Text binds as TEXT, a Digest as BLOB, nullopt as NULL. Values are copied.
+  // Text binds as TEXT, SqliteBytes and a Digest as BLOB, nullopt as NULL.
+  // Values are copied.
   template <typename... Values>
   SqliteQuery(SqliteDb& db, absl::string_view sql, const Values&... values)
       : db_(db), sql_(sql) {
     Prepare();
-    int index = 0;
-    (Bind(++index, values), ...);
+    BindAll(values...);
   }
   ~SqliteQuery();
   SqliteQuery(const SqliteQuery&) = delete;
   SqliteQuery& operator=(const SqliteQuery&) = delete;
+
+  // Begins a run with other values. In a loop this is cheaper than to borrow
+  // the statement each time.
+  template <typename... Values>
+  void Restart(const Values&... values) {
+    Reset();
+    BindAll(values...);
+  }
+  // A whole run, of a statement whose rows nobody wants.
+  template <typename... Values>
+  absl::Status Run(const Values&... values) {
+    Restart(values...);
+    while (Next()) {
+    }
+    return status_;
+  }
 
   // Goes to the first or next row; false at the end and after an error.
   bool Next();
@@ -73,8 +95,16 @@ class SqliteQuery {
   }
   void Bind(int index, absl::string_view value) { BindText(index, value); }
   void Bind(int index, const Digest& value) { BindBlob(index, value.bytes()); }
+  void Bind(int index, SqliteBytes value) { BindBlob(index, value.bytes); }
+
+  template <typename... Values>
+  void BindAll(const Values&... values) {
+    [[maybe_unused]] int index = 0;
+    (Bind(++index, values), ...);
+  }
 
   void Prepare();
+  void Reset();
   void BindInt(int index, int64_t value);
   void BindText(int index, absl::string_view value);
   void BindBlob(int index, absl::string_view value);
@@ -122,6 +152,11 @@ class SqliteDb {
   // Runs any number of statements, once; nothing of them is kept prepared.
   absl::Status RunScript(const std::string& sql);
 
+  // Calls `on_commit` with the number of pages in the write-ahead log after
+  // each commit of this connection, which then no longer copies them into the
+  // database by itself.
+  void SetCommitHook(std::function<void(int log_pages)> on_commit);
+
   int64_t last_insert_id() const;
   // Rows that the last INSERT, UPDATE or DELETE changed.
   int64_t num_changes() const;
@@ -144,6 +179,7 @@ class SqliteDb {
   const std::string path_;
   sqlite3* const handle_;
   absl::flat_hash_map<std::string, sqlite3_stmt*> statements_;
+  std::function<void(int)> on_commit_;
 };
 
 // Rolls back at its end unless Commit was reached.

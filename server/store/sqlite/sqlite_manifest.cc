@@ -43,17 +43,17 @@ std::optional<std::vector<int64_t>> SplitInts(absl::string_view text) {
 // Finds blobs by digest, each once.
 class BlobFinder {
  public:
-  explicit BlobFinder(SqliteDb& db) : db_(db) {}
+  explicit BlobFinder(SqliteDb& db)
+      : query_(db, "SELECT id, num_bytes FROM blobs WHERE digest = ?") {}
 
   // The row id. `what` is for the messages.
   absl::StatusOr<int64_t> Find(absl::string_view what, const Digest& digest,
                                int64_t num_bytes) {
     const auto [found, is_new] = found_.try_emplace(digest);
     if (is_new) {
-      SqliteQuery query =
-          db_.Query("SELECT id, num_bytes FROM blobs WHERE digest = ?", digest);
-      if (query.Next()) found->second = Row{query.Int(0), query.Int(1)};
-      RETURN_IF_ERROR(query.status());
+      query_.Restart(digest);
+      if (query_.Next()) found->second = Row{query_.Int(0), query_.Int(1)};
+      RETURN_IF_ERROR(query_.status());
     }
     if (!found->second.has_value()) return SourceDeleted(what, digest);
     if (found->second->num_bytes != num_bytes) {
@@ -70,7 +70,7 @@ class BlobFinder {
     int64_t num_bytes;
   };
 
-  SqliteDb& db_;
+  SqliteQuery query_;
   absl::flat_hash_map<Digest, std::optional<Row>> found_;
 };
 
@@ -95,8 +95,9 @@ absl::Status CheckView(const Manifest& manifest, const ManifestEntry& entry) {
   return absl::OkStatus();
 }
 
-absl::Status InsertEntry(SqliteDb& db, int64_t checkpoint, size_t position,
-                         const ManifestEntry& entry, int64_t blob) {
+absl::Status InsertEntry(SqliteQuery& insert, int64_t checkpoint,
+                         size_t position, const ManifestEntry& entry,
+                         int64_t blob) {
   std::optional<int64_t> storage;
   std::optional<int64_t> offset;
   std::optional<std::string> strides;
@@ -105,11 +106,21 @@ absl::Status InsertEntry(SqliteDb& db, int64_t checkpoint, size_t position,
     offset = entry.view->offset;
     strides = JoinInts(entry.view->strides);
   }
-  return db.Run(
-      "INSERT INTO entries (checkpoint, position, key, dtype, shape, blob, "
-      "storage, storage_offset, strides) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)",
+  return insert.Run(
       checkpoint, position, entry.key, static_cast<int>(entry.spec.dtype()),
       JoinInts(entry.spec.shape().sizes()), blob, storage, offset, strides);
+}
+
+absl::Status InsertEntries(SqliteDb& db, int64_t checkpoint,
+                           const std::vector<ManifestEntry>& entries,
+                           const std::vector<int64_t>& blobs) {
+  SqliteQuery insert = db.Query(
+      "INSERT INTO entries (checkpoint, position, key, dtype, shape, blob, "
+      "storage, storage_offset, strides) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
+  for (size_t i = 0; i < entries.size(); ++i) {
+    RETURN_IF_ERROR(InsertEntry(insert, checkpoint, i, entries[i], blobs[i]));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status Malformed(int64_t checkpoint, absl::string_view what) {
@@ -128,6 +139,11 @@ absl::StatusOr<TensorSpec> DecodeSpec(int64_t dtype_number,
 }
 
 absl::Status ReadEntries(SqliteDb& db, int64_t checkpoint, Manifest& manifest) {
+  ASSIGN_OR_RETURN(
+      const std::optional<int64_t> count,
+      db.FindInt("SELECT count(*) FROM entries WHERE checkpoint = ?",
+                 checkpoint));
+  manifest.entries.reserve(count.value_or(0));
   // CROSS JOIN: SQLite keeps the order of the tables, the cheap one here.
   SqliteQuery query = db.Query(
       "SELECT e.key, e.dtype, e.shape, b.digest, e.storage, e.storage_offset, "
@@ -231,10 +247,8 @@ absl::StatusOr<ManifestBlobs> ResolveBlobs(SqliteDb& db,
 absl::Status InsertManifest(SqliteDb& db, int64_t checkpoint,
                             const Manifest& manifest,
                             const ManifestBlobs& blobs) {
-  for (size_t i = 0; i < manifest.entries.size(); ++i) {
-    RETURN_IF_ERROR(
-        InsertEntry(db, checkpoint, i, manifest.entries[i], blobs.entries[i]));
-  }
+  RETURN_IF_ERROR(
+      InsertEntries(db, checkpoint, manifest.entries, blobs.entries));
   for (size_t i = 0; i < blobs.storages.size(); ++i) {
     RETURN_IF_ERROR(db.Run(
         "INSERT INTO storages (checkpoint, position, blob) VALUES (?, ?, ?)",

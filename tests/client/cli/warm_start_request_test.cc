@@ -146,6 +146,74 @@ TEST(WarmStartRequestTest, SubtreeBelongsToTheSourceBeforeIt) {
                    "--subtree is given twice for one --from");
 }
 
+TEST(WarmStartRequestTest, SourcesHaveWeightsAndAdapters) {
+  ExpectRequest({"N", "--from", "a", "--weight", "0.25", "--from", "b",
+                 "--lora", "16,rslora", "--combine", "average"},
+                R"pb(
+                  architecture: "N"
+                  sources { checkpoint: "a" weight: 0.25 }
+                  sources {
+                    checkpoint: "b"
+                    lora { alpha: 16 rslora: true }
+                  }
+                  combination { weighted_average {} }
+                )pb");
+  ExpectUsageError({"N", "--weight", "1", "--from", "a"},
+                   "--weight comes after the --from that it belongs to");
+  ExpectUsageError({"N", "--from", "a", "--weight", "x"},
+                   "--weight: 'x' is no number");
+}
+
+TEST(WarmStartRequestTest, MatchingFlagsHaveTheirFields) {
+  ExpectRequest({"N",
+                 "--from",
+                 "a",
+                 "--strip-prefix",
+                 "m.",
+                 "--template",
+                 "h.{i}=l.{i}",
+                 "--rule",
+                 R"({"addPrefix": "x."})",
+                 "--invert",
+                 "--match",
+                 "auto",
+                 "--adapt",
+                 "head.*=rows",
+                 "--init",
+                 "*.proj=zeros",
+                 "--coverage",
+                 "backbone.*=1",
+                 "--expect-missing",
+                 "head",
+                 "--expect-unexpected",
+                 "fc\\.",
+                 "--refuse-non-finite",
+                 "--on-shape-mismatch",
+                 "adapt"},
+                R"pb(
+                  architecture: "N"
+                  sources { checkpoint: "a" }
+                  key_rules { strip_prefix: "m." }
+                  key_rules { template { to: "h.{i}" from: "l.{i}" } }
+                  key_rules { add_prefix: "x." }
+                  invert_key_rules: true
+                  key_matching: KEY_MATCHING_AUTO
+                  shape_adapters {
+                    keys: "head.*"
+                    rows {}
+                  }
+                  initializers {
+                    keys: "*.proj"
+                    initializer { zeros {} }
+                  }
+                  coverage_gates { keys: "backbone.*" min_coverage: 1 }
+                  expected_missing: "head"
+                  expected_unexpected: "fc\\."
+                  refuse_non_finite: true
+                  on_shape_mismatch: SHAPE_MISMATCH_POLICY_ADAPT
+                )pb");
+}
+
 TEST(WarmStartRequestTest, MistakesAreUsageErrors) {
   ExpectUsageError({"N"}, "--from HANDLE is missing: what to start from");
   ExpectUsageError({"N", "--from", "a", "--rename", "ab"},

@@ -122,6 +122,8 @@ TEST_F(ClientTest, ReadsAndWholeSettingsAreRetried) {
   EXPECT_OK(client_->ListCheckpoints({}));
   lost_once(EXPECT_CALL(*checkpoints_, GetManifest));
   EXPECT_OK(client_->GetManifest({}));
+  lost_once(EXPECT_CALL(*checkpoints_, DiffCheckpoints));
+  EXPECT_OK(client_->DiffCheckpoints({}));
   lost_once(EXPECT_CALL(*checkpoints_, UpdateCheckpoint));
   EXPECT_OK(client_->SetLabels("checkpoints/c1", {}));
   lost_once(EXPECT_CALL(*checkpoints_, SetAlias));
@@ -134,7 +136,7 @@ TEST_F(ClientTest, ReadsAndWholeSettingsAreRetried) {
   EXPECT_OK(client_->GetArchitecture({}));
   lost_once(EXPECT_CALL(*architectures_, ListArchitectures));
   EXPECT_OK(client_->ListArchitectures({}));
-  EXPECT_EQ(pauses_, 9);
+  EXPECT_EQ(pauses_, 10);
 }
 
 TEST_F(ClientTest, DeletionsAreNotRetried) {

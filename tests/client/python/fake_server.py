@@ -22,6 +22,7 @@ METHODS = {
         "DeleteCheckpoint",
         "DownloadCheckpoint",
         "GetManifest",
+        "DiffCheckpoints",
         "SetAlias",
         "DeleteAlias",
         "ListAliases",

@@ -14,7 +14,12 @@ import warmstart
 from client.python.fake_server import Failure
 from google.protobuf import empty_pb2
 from google.rpc import error_details_pb2
-from warmstart.v1 import checkpoints_pb2, model_initializer_pb2, report_pb2
+from warmstart.v1 import (
+    checkpoints_pb2,
+    matching_pb2,
+    model_initializer_pb2,
+    report_pb2,
+)
 
 UNAVAILABLE = Failure(grpc.StatusCode.UNAVAILABLE, "not there")
 SAVED = model_initializer_pb2.SaveModelResponse(
@@ -169,6 +174,82 @@ def test_a_policy_that_is_none_is_refused(fake, fake_client, policy, name):
     with pytest.raises(ValueError, match="is none of"):
         fake_client.warm_start("NetB", "checkpoints/a", **{policy: name})
     assert fake.requests == {}
+
+
+def test_a_warm_start_says_how_tensors_are_matched(fake, fake_client):
+    fake.answer("WarmStart", STARTED)
+    fake_client.warm_start(
+        "NetB",
+        [
+            warmstart.Source(checkpoint="checkpoints/a", weight=0.5),
+            warmstart.Source(
+                checkpoint="checkpoints/b", lora=warmstart.LoraAdapter(alpha=16)
+            ),
+        ],
+        key_rules=[
+            warmstart.KeyRule(template={"to": "h.{i}", "from": "h.{2*i}"}),
+            warmstart.KeyRule(
+                convert={
+                    "from": ["q", "k"],
+                    "to": ["qk"],
+                    "steps": [warmstart.ConvertStep(concat={"dim": 0})],
+                }
+            ),
+        ],
+        invert_key_rules=True,
+        match="auto",
+        combine={"slerp": {"t": 0.25}},
+        adapt={"head.*": {"rows": {"mean": True}}, "*": "auto"},
+        widen=[warmstart.Widening(outputs=[{"key": "fc.weight"}])],
+        initialize={"*.proj": "zeros"},
+        coverage={"conv*": 1.0},
+        expected_missing="head",
+        expected_unexpected=["a", "b"],
+        refuse_non_finite=True,
+        on_shape_mismatch="adapt",
+    )
+    [request] = fake.requests["WarmStart"]
+    assert request.sources[0].weight == 0.5
+    assert request.sources[1].lora.alpha == 16
+    assert request.key_rules[0].template.to == "h.{i}"
+    assert request.key_rules[1].convert.steps[0].WhichOneof("step") == "concat"
+    assert request.invert_key_rules
+    assert request.key_matching == matching_pb2.KEY_MATCHING_AUTO
+    assert request.combination.slerp.t == 0.25
+    assert [a.WhichOneof("kind") for a in request.shape_adapters] == ["rows", "auto"]
+    assert request.shape_adapters[0].rows.mean
+    assert request.widenings[0].outputs[0].key == "fc.weight"
+    assert request.initializers[0].initializer.WhichOneof("kind") == "zeros"
+    assert request.coverage_gates[0].keys == "conv*"
+    assert list(request.expected_missing) == ["head"]
+    assert list(request.expected_unexpected) == ["a", "b"]
+    assert request.refuse_non_finite
+    policy = model_initializer_pb2.SHAPE_MISMATCH_POLICY_ADAPT
+    assert request.on_shape_mismatch == policy
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {"combine": "mean"},
+        {"adapt": {"*": "row"}},
+        {"adapt": {"*": {"rows": {}, "auto": {}}}},
+        {"initialize": {"*": "xavier"}},
+        {"match": "fuzzy"},
+    ],
+)
+def test_a_choice_that_is_none_is_refused(fake, fake_client, options):
+    with pytest.raises(ValueError, match="is none of"):
+        fake_client.warm_start("NetB", "checkpoints/a", **options)
+    assert fake.requests == {}
+
+
+def test_checkpoints_are_compared(fake, fake_client):
+    answer = checkpoints_pb2.DiffCheckpointsResponse(base="checkpoints/a")
+    fake.answer("DiffCheckpoints", answer)
+    assert fake_client.diff("aliases/a", "checkpoints/b") == answer
+    [request] = fake.requests["DiffCheckpoints"]
+    assert (request.base, request.other) == ("aliases/a", "checkpoints/b")
 
 
 # Failures.

@@ -91,3 +91,18 @@ def test_a_state_dict_is_described_by_its_tensors():
     assert not any(entry.buffer for entry in architecture.entries)
     assert len(architecture.modules) == 7
     assert not warmstart.architecture_of("Plain", dict(state)).modules
+
+
+def test_tied_tensors_are_found_on_any_device():
+    for device in ("cpu", "meta"):
+        model = nn.Module()
+        model.embed = nn.Embedding(5, 3, device=device)
+        model.head = nn.Linear(3, 5, bias=False, device=device)
+        model.other = nn.Linear(3, 5, bias=False, device=device)
+        model.head.weight = model.embed.weight
+        entries = warmstart.architecture_of("Tied", model).entries
+        assert [(e.key, e.tied_to) for e in entries] == [
+            ("embed.weight", ""),
+            ("head.weight", "embed.weight"),
+            ("other.weight", ""),
+        ]

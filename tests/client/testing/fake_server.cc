@@ -78,6 +78,11 @@ class FakeCheckpoints : public v1::Checkpoints::Service {
                      v1::Manifest* response) override {
     return Answer(methods_.get_manifest, *request, response);
   }
+  Status DiffCheckpoints(ServerContext*,
+                         const v1::DiffCheckpointsRequest* request,
+                         v1::DiffCheckpointsResponse* response) override {
+    return Answer(methods_.diff_checkpoints, *request, response);
+  }
   Status SetAlias(ServerContext*, const v1::SetAliasRequest* request,
                   v1::Alias* response) override {
     return Answer(methods_.set_alias, *request, response);

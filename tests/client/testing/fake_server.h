@@ -40,6 +40,8 @@ struct FakeMethods {
       grpc::ServerWriter<v1::DownloadCheckpointResponse>*)>
       download_checkpoint;
   Handler<v1::GetManifestRequest, v1::Manifest> get_manifest;
+  Handler<v1::DiffCheckpointsRequest, v1::DiffCheckpointsResponse>
+      diff_checkpoints;
   Handler<v1::SetAliasRequest, v1::Alias> set_alias;
   Handler<v1::DeleteAliasRequest, google::protobuf::Empty> delete_alias;
   Handler<v1::ListAliasesRequest, v1::ListAliasesResponse> list_aliases;

@@ -39,7 +39,7 @@ class SqliteCatalogTest : public ::testing::Test {
     const NewPack pack{
         .id = PackId(32, 'a'), .num_bytes = 2, .blobs = {{BlobOf("11"), 0}}};
     ASSERT_OK(Open()->Commit(MakeCheckpointName("one"), absl::Now(), request,
-                             {&pack, 1}));
+                             {.packs = {pack}}));
   }
 
   // Changes the file behind the catalog's back.
@@ -97,6 +97,21 @@ TEST_F(SqliteCatalogTest, RowsThatMakeNoSenseAreDataLoss) {
     Fill();
     Damage(damage);
     EXPECT_THAT(Open()->GetManifest(MakeCheckpointName("one")),
+                StatusIs(absl::StatusCode::kDataLoss))
+        << damage;
+  }
+}
+
+TEST_F(SqliteCatalogTest, ASmallBlobThatIsCutOrGoneIsDataLoss) {
+  for (const char* damage :
+       {"UPDATE small_blobs SET bytes = x'00'", "DELETE FROM small_blobs"}) {
+    std::filesystem::remove(path_);
+    NewCheckpoint request;
+    request.manifest = ManifestOf({{"w", "11"}});
+    ASSERT_OK(Open()->Commit(MakeCheckpointName("one"), absl::Now(), request,
+                             {.small = {{BlobOf("11"), "11"}}}));
+    Damage(damage);
+    EXPECT_THAT(Open()->ReadBlob(Digest::Of("11")),
                 StatusIs(absl::StatusCode::kDataLoss))
         << damage;
   }

@@ -105,6 +105,39 @@ TEST_F(SqliteDbTest, AStatementThatIsUsedAgainHasNoOldValues) {
               IsOkAndHolds(Optional(2)));
 }
 
+TEST_F(SqliteDbTest, AQueryRunsAgainWithOtherValues) {
+  SqliteQuery insert = db_->Query("INSERT INTO t (id, v) VALUES (?, ?)");
+  ASSERT_OK(insert.Run(1, std::optional<int64_t>(5)));
+  ASSERT_OK(insert.Run(2, std::optional<int64_t>()));
+  SqliteQuery find = db_->Query("SELECT v FROM t WHERE id = ?", 1);
+  ASSERT_TRUE(find.Next());
+  EXPECT_EQ(find.Int(0), 5);
+  find.Restart(2);
+  ASSERT_TRUE(find.Next());
+  EXPECT_TRUE(find.IsNull(0));  // no old value
+  find.Restart(3);
+  EXPECT_FALSE(find.Next());
+  EXPECT_OK(find.status());
+}
+
+TEST_F(SqliteDbTest, AnErrorIsKeptAlsoWhereTheQueryRunsAgain) {
+  SqliteQuery insert = db_->Query("INSERT INTO t (id) VALUES (?)");
+  ASSERT_OK(insert.Run(1));
+  EXPECT_THAT(insert.Run(1), StatusIs(absl::StatusCode::kInternal));
+  EXPECT_THAT(insert.Run(2), StatusIs(absl::StatusCode::kInternal));
+  EXPECT_THAT(Ids(), ElementsAre(1));
+}
+
+TEST_F(SqliteDbTest, BytesBindAsABlob) {
+  ASSERT_OK(db_->Run("INSERT INTO t (v) VALUES (?), (?)",
+                     SqliteBytes{absl::string_view("a\0b", 3)},
+                     SqliteBytes{""}));
+  EXPECT_THAT(db_->FindInt("SELECT count(*) FROM t WHERE typeof(v) = 'blob'"),
+              IsOkAndHolds(Optional(2)));
+  EXPECT_THAT(db_->FindInt("SELECT count(*) FROM t WHERE v = x'610062'"),
+              IsOkAndHolds(Optional(1)));
+}
+
 TEST_F(SqliteDbTest, ATransactionThatIsNotCommittedLeavesNothing) {
   {
     SqliteTransaction transaction(*db_);

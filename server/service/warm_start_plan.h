@@ -1,0 +1,36 @@
+// The plan of a warm start, from what the store knows of its sources.
+
+#ifndef WARMSTART_SERVER_SERVICE_WARM_START_PLAN_H_
+#define WARMSTART_SERVER_SERVICE_WARM_START_PLAN_H_
+
+#include <vector>
+
+#include "absl/status/statusor.h"
+#include "server/model/architecture.h"
+#include "server/model/manifest.h"
+#include "server/model/resource_name.h"
+#include "server/planner/plan.h"
+#include "server/service/warm_start_request.h"
+#include "server/store/store.h"
+
+namespace warmstart::service {
+
+struct SourceCheckpoint {
+  CheckpointName name;
+  Manifest manifest;
+};
+
+// The request's sources, in its order.
+//   INVALID_ARGUMENT  a handle that is none, or too many keys in all
+//   NOT_FOUND         no such checkpoint
+absl::StatusOr<std::vector<SourceCheckpoint>> OpenSources(
+    store::Store& store, const WarmStartRequest& request);
+
+// Errors are MakePlan's.
+absl::StatusOr<planner::Plan> PlanWarmStart(
+    const WarmStartRequest& request, const Architecture& target,
+    const std::vector<SourceCheckpoint>& sources);
+
+}  // namespace warmstart::service
+
+#endif  // WARMSTART_SERVER_SERVICE_WARM_START_PLAN_H_

@@ -1,0 +1,55 @@
+#include "server/store/sqlite/sqlite_checkpointer.h"
+
+#include <string>
+#include <system_error>
+#include <utility>
+
+#include "server/base/status_macros.h"
+
+namespace warmstart::store {
+
+absl::StatusOr<std::unique_ptr<SqliteCheckpointer>> SqliteCheckpointer::Start(
+    const std::string& path) {
+  ASSIGN_OR_RETURN(std::unique_ptr<SqliteDb> db, SqliteDb::Open(path));
+  std::unique_ptr<SqliteCheckpointer> checkpointer(
+      new SqliteCheckpointer(std::move(db)));
+  try {
+    checkpointer->thread_ =
+        std::thread(&SqliteCheckpointer::Run, checkpointer.get());
+  } catch (const std::system_error&) {
+    return absl::ResourceExhaustedError("there is no thread to be had");
+  }
+  return checkpointer;
+}
+
+SqliteCheckpointer::~SqliteCheckpointer() {
+  {
+    absl::MutexLock lock(&mutex_);
+    is_ending_ = true;
+  }
+  if (thread_.joinable()) thread_.join();
+}
+
+void SqliteCheckpointer::OnCommit(int log_pages) {
+  absl::MutexLock lock(&mutex_);
+  log_pages_ = log_pages;
+}
+
+void SqliteCheckpointer::Run() {
+  while (const int log_pages = WaitForWork()) {
+    // PASSIVE waits for nobody, and nobody for it. An error changes nothing:
+    // the log is as good as the database, and the next commit tries again.
+    const absl::string_view mode = log_pages < kTooLongPages
+                                       ? "PRAGMA wal_checkpoint(PASSIVE)"
+                                       : "PRAGMA wal_checkpoint(RESTART)";
+    db_->Run(mode).IgnoreError();
+  }
+}
+
+int SqliteCheckpointer::WaitForWork() {
+  absl::MutexLock lock(&mutex_,
+                       absl::Condition(this, &SqliteCheckpointer::HasWork));
+  return is_ending_ ? 0 : std::exchange(log_pages_, 0);
+}
+
+}  // namespace warmstart::store
