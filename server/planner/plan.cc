@@ -6,17 +6,17 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
+#include "server/planner/adapters/widen.h"
 #include "server/planner/assign.h"
-#include "server/planner/auto_match.h"
 #include "server/planner/batch_counters.h"
-#include "server/planner/combine.h"
+#include "server/planner/combining/combine.h"
+#include "server/planner/combining/lora.h"
 #include "server/planner/gates.h"
-#include "server/planner/lora.h"
+#include "server/planner/matching/auto_match.h"
+#include "server/planner/matching/suggest.h"
 #include "server/planner/source_keys.h"
 #include "server/planner/source_outcomes.h"
-#include "server/planner/suggest.h"
 #include "server/planner/ties.h"
-#include "server/planner/widen.h"
 
 namespace warmstart::planner {
 namespace {

@@ -11,7 +11,7 @@
 #include "absl/strings/string_view.h"
 #include "server/planner/glob.h"
 #include "server/planner/plan.h"
-#include "server/planner/rule_engine.h"
+#include "server/planner/rules/rule_engine.h"
 #include "server/planner/target_index.h"
 #include "server/planner/tensor_map.h"
 

@@ -4,7 +4,7 @@
 #define WARMSTART_SERVER_PLANNER_SOURCE_OUTCOMES_H_
 
 #include "absl/types/span.h"
-#include "server/planner/combine.h"
+#include "server/planner/combining/combine.h"
 #include "server/planner/plan.h"
 #include "server/planner/source_keys.h"
 

@@ -9,7 +9,7 @@
 
 #include "absl/status/statusor.h"
 #include "server/base/status_macros.h"
-#include "server/planner/rule_engine.h"
+#include "server/planner/rules/rule_engine.h"
 #include "tests/planner/builders.h"
 
 namespace warmstart::planner {
