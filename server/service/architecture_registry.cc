@@ -28,9 +28,9 @@ std::string ResourceOf(absl::string_view id) {
 absl::StatusOr<std::string> ParseName(absl::string_view name,
                                       absl::string_view field) {
   if (name.empty()) return InvalidField(field, "is required");
-  absl::StatusOr<std::string> parsed = ParseArchitectureName(name);
+  absl::StatusOr<ArchitectureName> parsed = ArchitectureName::Parse(name);
   if (!parsed.ok()) return InvalidField(field, parsed.status().message());
-  return parsed;
+  return parsed->id();
 }
 
 absl::Status CheckCount(absl::string_view field, size_t count) {

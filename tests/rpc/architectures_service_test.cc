@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/rpc/architecture_translation.h"
 #include "server/rpc/response_translation.h"
 #include "tests/rpc/rpc_world.h"
 

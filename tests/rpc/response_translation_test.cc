@@ -10,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/rpc/architecture_translation.h"
+#include "server/rpc/initializer_translation.h"
 #include "server/rpc/request_translation.h"
 #include "server/service/origin.h"
 #include "tests/service/world.h"
@@ -244,8 +245,6 @@ TEST(AliasToProtoTest, EveryFieldIsTranslated) {
 
 // What is registered is what is shown, so both translations are one.
 TEST(ArchitectureToProtoTest, WhatWasTranslatedThereComesBack) {
-  using Mode = KaimingUniformInit::Mode;
-  using Nonlinearity = KaimingUniformInit::Nonlinearity;
   Architecture architecture;
   architecture.name = "mine";
   const Initializer initializers[] = {
@@ -255,10 +254,10 @@ TEST(ArchitectureToProtoTest, WhatWasTranslatedThereComesBack) {
       NormalInit{1, 0},
       UniformInit{-1, 0},
       KaimingUniformInit{},
-      KaimingUniformInit{0, Mode::kFanOut, Nonlinearity::kLeakyRelu},
-      KaimingUniformInit{1, Mode::kFanIn, Nonlinearity::kRelu},
-      KaimingUniformInit{1, Mode::kFanIn, Nonlinearity::kLinear},
-      KaimingUniformInit{1, Mode::kFanIn, Nonlinearity::kTanh},
+      KaimingUniformInit{0, FanMode::kFanOut, Nonlinearity::kLeakyRelu},
+      KaimingUniformInit{1, FanMode::kFanIn, Nonlinearity::kRelu},
+      KaimingUniformInit{1, FanMode::kFanIn, Nonlinearity::kLinear},
+      KaimingUniformInit{1, FanMode::kFanIn, Nonlinearity::kTanh},
       FanInUniformInit{400},
   };
   for (const Initializer& initializer : initializers) {

@@ -114,8 +114,9 @@ TEST(ModuleArchitectureTest, ForwardReadsTheStateWhereItLies) {
   }
   const OwnedTensor input = testing::Floats({1, 2}, {3, 4});
   EXPECT_TRUE(outer->has_forward());
-  ASSERT_OK_AND_ASSIGN(const OwnedTensor output,
-                       outer->Forward(Device{}, state, testing::View(input)));
+  ASSERT_OK_AND_ASSIGN(
+      const OwnedTensor output,
+      testing::Run(*outer, Device{}, state, testing::View(input)));
   EXPECT_EQ(output.spec, testing::Spec(DType::kFloat32, {1, 1}));
   EXPECT_THAT(testing::ToFloats(output.bytes), ElementsAre(43.5));
 }
@@ -125,9 +126,9 @@ TEST(ModuleArchitectureTest, UnalignedStatesAndInputsWork) {
   ASSERT_OK_AND_ASSIGN(const auto state,
                        testing::FreshState(*outer, Device{}, 1));
   const OwnedTensor input = testing::Floats({1, 2}, {3, 4});
-  ASSERT_OK_AND_ASSIGN(
-      const OwnedTensor expected,
-      outer->Forward(Device{}, testing::Views(state), testing::View(input)));
+  ASSERT_OK_AND_ASSIGN(const OwnedTensor expected,
+                       testing::Run(*outer, Device{}, testing::Views(state),
+                                    testing::View(input)));
 
   std::vector<testing::OffsetBytes> moved;
   for (const OwnedTensor& tensor : state) {
@@ -143,7 +144,7 @@ TEST(ModuleArchitectureTest, UnalignedStatesAndInputsWork) {
   }
   ASSERT_OK_AND_ASSIGN(
       const OwnedTensor output,
-      outer->Forward(Device{}, views, {input.spec, moved_input.view()}));
+      testing::Run(*outer, Device{}, views, {input.spec, moved_input.view()}));
   EXPECT_EQ(output.bytes, expected.bytes);
 }
 
