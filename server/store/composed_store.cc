@@ -16,6 +16,7 @@
 #include "server/store/draft.h"
 #include "server/store/errors.h"
 #include "server/store/page_token.h"
+#include "server/store/read_verifier.h"
 
 namespace warmstart::store {
 namespace {
@@ -68,7 +69,8 @@ class ComposedStore final : public Store {
       : lock_(std::move(parts.lock)),
         packs_(std::move(parts.packs)),
         catalog_(std::move(parts.catalog)),
-        clock_(*parts.clock) {}
+        clock_(*parts.clock),
+        verifier_(parts.verify_reads) {}
 
   // Before the store is used.
   absl::Status Sweep() {
@@ -129,7 +131,10 @@ class ComposedStore final : public Store {
                      catalog_->DeleteCheckpoint(name, force));
     // It is deleted from here on. What cannot be removed, the next start
     // sweeps.
-    for (const PackId& id : unused) packs_->Remove(id).IgnoreError();
+    for (const PackId& id : unused) {
+      packs_->Remove(id).IgnoreError();
+      verifier_.Forget(id);
+    }
     return absl::OkStatus();
   }
 
@@ -230,9 +235,13 @@ class ComposedStore final : public Store {
 
   absl::StatusOr<BlobData> Read(const BlobLocation& location) {
     if (location.blob.num_bytes == 0) return BlobData{};
-    if (location.pack.empty()) return ReadSmall(location.blob.digest);
-    return packs_->Read(location.pack, location.offset,
-                        location.blob.num_bytes);
+    ASSIGN_OR_RETURN(BlobData data,
+                     location.pack.empty()
+                         ? ReadSmall(location.blob.digest)
+                         : packs_->Read(location.pack, location.offset,
+                                        location.blob.num_bytes));
+    RETURN_IF_ERROR(verifier_.Check(location, data.bytes));
+    return data;
   }
 
   // NOT_FOUND where it was deleted meanwhile.
@@ -246,6 +255,7 @@ class ComposedStore final : public Store {
   const std::unique_ptr<PackStore> packs_;
   const std::unique_ptr<Catalog> catalog_;
   Clock& clock_;
+  ReadVerifier verifier_;
 };
 
 }  // namespace
