@@ -74,6 +74,7 @@ void SqliteQuery::Reset() {
   if (!status_.ok()) return;
   sqlite3_reset(statement_);
   sqlite3_clear_bindings(statement_);
+  num_bound_ = 0;
 }
 
 bool SqliteQuery::Next() {
@@ -106,23 +107,29 @@ absl::StatusOr<Digest> SqliteQuery::DigestAt(int column) const {
       absl::StrCat("catalog '", db_.path(), "': ", digest.status().message()));
 }
 
+auto SqliteQuery::DestructorFor(Lifetime lifetime) -> void (*)(void*) {
+  return lifetime == Lifetime::kCopied ? SQLITE_TRANSIENT : SQLITE_STATIC;
+}
+
 void SqliteQuery::BindInt(int index, int64_t value) {
   if (status_.ok()) Check(sqlite3_bind_int64(statement_, index, value));
 }
 
-void SqliteQuery::BindText(int index, absl::string_view value) {
+void SqliteQuery::BindText(int index, absl::string_view value,
+                           Lifetime lifetime) {
   // A null pointer would bind NULL, and not the empty text.
   const char* data = value.empty() ? "" : value.data();
   if (status_.ok()) {
     Check(sqlite3_bind_text64(statement_, index, data, value.size(),
-                              SQLITE_TRANSIENT, SQLITE_UTF8));
+                              DestructorFor(lifetime), SQLITE_UTF8));
   }
 }
 
-void SqliteQuery::BindBlob(int index, absl::string_view value) {
+void SqliteQuery::BindBlob(int index, absl::string_view value,
+                           Lifetime lifetime) {
   if (status_.ok()) {
     Check(sqlite3_bind_blob64(statement_, index, value.data(), value.size(),
-                              SQLITE_TRANSIENT));
+                              DestructorFor(lifetime)));
   }
 }
 

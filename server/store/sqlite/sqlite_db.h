@@ -35,22 +35,26 @@ namespace warmstart::store {
 
 class SqliteDb;
 
-// Binds as BLOB.
+// Binds as BLOB, without a copy: the bytes outlive the run.
 struct SqliteBytes {
   absl::string_view bytes;
+};
+
+// Binds as TEXT, without a copy: it outlives the run.
+struct SqliteBorrowed {
+  absl::string_view text;
 };
 
 // A run of a statement, which it borrows from its connection; or several, one
 // after another. The first error ends it and is kept.
 class SqliteQuery {
  public:
-  // Text binds as TEXT, SqliteBytes and a Digest as BLOB, nullopt as NULL.
-  // Values are copied.
+  // Text binds as TEXT, a Digest as BLOB, nullopt as NULL. These are copied.
   template <typename... Values>
   SqliteQuery(SqliteDb& db, absl::string_view sql, const Values&... values)
       : db_(db), sql_(sql) {
     Prepare();
-    BindAll(values...);
+    BindNext(values...);
   }
   ~SqliteQuery();
   SqliteQuery(const SqliteQuery&) = delete;
@@ -61,12 +65,21 @@ class SqliteQuery {
   template <typename... Values>
   void Restart(const Values&... values) {
     Reset();
-    BindAll(values...);
+    BindNext(values...);
+  }
+  // Binds the parameters behind those that were bound, before the first row.
+  template <typename... Values>
+  void BindNext(const Values&... values) {
+    (Bind(++num_bound_, values), ...);
   }
   // A whole run, of a statement whose rows nobody wants.
   template <typename... Values>
   absl::Status Run(const Values&... values) {
     Restart(values...);
+    return Finish();
+  }
+  // The rest of a run.
+  absl::Status Finish() {
     while (Next()) {
     }
     return status_;
@@ -85,6 +98,10 @@ class SqliteQuery {
   absl::StatusOr<Digest> DigestAt(int column) const;
 
  private:
+  enum class Lifetime { kCopied, kBorrowed };
+  // What SQLite is to do with the bytes at the end.
+  static auto DestructorFor(Lifetime lifetime) -> void (*)(void*);
+
   template <std::integral T>
   void Bind(int index, T value) {
     BindInt(index, static_cast<int64_t>(value));
@@ -93,26 +110,30 @@ class SqliteQuery {
   void Bind(int index, const std::optional<T>& value) {
     if (value.has_value()) Bind(index, *value);  // what is not bound is NULL
   }
-  void Bind(int index, absl::string_view value) { BindText(index, value); }
-  void Bind(int index, const Digest& value) { BindBlob(index, value.bytes()); }
-  void Bind(int index, SqliteBytes value) { BindBlob(index, value.bytes); }
-
-  template <typename... Values>
-  void BindAll(const Values&... values) {
-    [[maybe_unused]] int index = 0;
-    (Bind(++index, values), ...);
+  void Bind(int index, absl::string_view value) {
+    BindText(index, value, Lifetime::kCopied);
+  }
+  void Bind(int index, SqliteBorrowed value) {
+    BindText(index, value.text, Lifetime::kBorrowed);
+  }
+  void Bind(int index, const Digest& value) {
+    BindBlob(index, value.bytes(), Lifetime::kCopied);
+  }
+  void Bind(int index, SqliteBytes value) {
+    BindBlob(index, value.bytes, Lifetime::kBorrowed);
   }
 
   void Prepare();
   void Reset();
   void BindInt(int index, int64_t value);
-  void BindText(int index, absl::string_view value);
-  void BindBlob(int index, absl::string_view value);
+  void BindText(int index, absl::string_view value, Lifetime lifetime);
+  void BindBlob(int index, absl::string_view value, Lifetime lifetime);
   void Check(int code);
 
   SqliteDb& db_;
   const absl::string_view sql_;
   sqlite3_stmt* statement_ = nullptr;
+  int num_bound_ = 0;
   absl::Status status_;
 };
 
@@ -134,10 +155,7 @@ class SqliteDb {
   // Runs a statement to its end.
   template <typename... Values>
   absl::Status Run(absl::string_view sql, const Values&... values) {
-    SqliteQuery query(*this, sql, values...);
-    while (query.Next()) {
-    }
-    return query.status();
+    return SqliteQuery(*this, sql, values...).Finish();
   }
   // The first column of the first row; nullopt where there is no row.
   template <typename... Values>
