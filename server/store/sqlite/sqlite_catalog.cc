@@ -399,7 +399,8 @@ class SqliteCatalog final : public Catalog {
 
 absl::StatusOr<std::unique_ptr<Catalog>> OpenSqliteCatalog(
     const std::string& path) {
-  ASSIGN_OR_RETURN(std::unique_ptr<SqliteDb> writer, SqliteDb::Open(path));
+  ASSIGN_OR_RETURN(std::unique_ptr<SqliteDb> writer,
+                   SqliteDb::OpenForWriting(path));
   RETURN_IF_ERROR(MigrateSqliteSchema(*writer));
   ASSIGN_OR_RETURN(std::unique_ptr<SqliteCheckpointer> checkpointer,
                    SqliteCheckpointer::Start(path));

@@ -139,17 +139,28 @@ void SqliteQuery::Check(int code) {
 
 absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::Open(
     const std::string& path) {
+  return Open(path, nullptr);
+}
+
+absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::OpenForWriting(
+    const std::string& path) {
+  return Open(path, std::make_unique<GatheringVfs>());
+}
+
+absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::Open(
+    const std::string& path, std::unique_ptr<GatheringVfs> vfs) {
   sqlite3* handle = nullptr;
   // Without SQLite's own mutex: a connection is used by one thread at a time.
   const int code = sqlite3_open_v2(
       path.c_str(), &handle,
       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-      nullptr);
+      vfs == nullptr ? nullptr : vfs->name());
   if (handle == nullptr) {
     return absl::ResourceExhaustedError("out of memory for a connection");
   }
-  std::unique_ptr<SqliteDb> db(new SqliteDb(path, handle));  // owns it, failed
-  if (code != SQLITE_OK) return db->Error();                 // or not
+  std::unique_ptr<SqliteDb> db(
+      new SqliteDb(path, std::move(vfs), handle));  // owns it, failed or not
+  if (code != SQLITE_OK) return db->Error();
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, kBusyTimeoutMs);
   RETURN_IF_ERROR(db->RunScript(kConnectionSetup));

@@ -27,6 +27,7 @@
 #include "absl/strings/string_view.h"
 #include "server/base/status_macros.h"
 #include "server/model/digest.h"
+#include "server/store/sqlite/gathering_vfs.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -143,6 +144,9 @@ class SqliteDb {
   // Creates the file where it does not exist. Foreign keys are enforced.
   static absl::StatusOr<std::unique_ptr<SqliteDb>> Open(
       const std::string& path);
+  // A connection for many commits, through a GatheringVfs.
+  static absl::StatusOr<std::unique_ptr<SqliteDb>> OpenForWriting(
+      const std::string& path);
   ~SqliteDb();
   SqliteDb(const SqliteDb&) = delete;
   SqliteDb& operator=(const SqliteDb&) = delete;
@@ -185,8 +189,12 @@ class SqliteDb {
  private:
   friend class SqliteQuery;
 
-  SqliteDb(std::string path, sqlite3* handle)
-      : path_(std::move(path)), handle_(handle) {}
+  // `vfs` may be null.
+  static absl::StatusOr<std::unique_ptr<SqliteDb>> Open(
+      const std::string& path, std::unique_ptr<GatheringVfs> vfs);
+
+  SqliteDb(std::string path, std::unique_ptr<GatheringVfs> vfs, sqlite3* handle)
+      : path_(std::move(path)), vfs_(std::move(vfs)), handle_(handle) {}
 
   // A statement is out of the cache while a query runs it, so that a query
   // inside another one of the same text gets its own.
@@ -195,6 +203,7 @@ class SqliteDb {
   absl::Status Error() const;
 
   const std::string path_;
+  const std::unique_ptr<GatheringVfs> vfs_;
   sqlite3* const handle_;
   absl::flat_hash_map<std::string, sqlite3_stmt*> statements_;
   std::function<void(int)> on_commit_;
