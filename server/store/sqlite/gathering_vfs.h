@@ -15,8 +15,8 @@ namespace warmstart::store {
 // default VFS of when it was made. Outlives its connection.
 class GatheringVfs {
  public:
-  // What is longer is written in several pieces: SQLite's VFS for Unix writes at
-  // most so much at a time, since it never has to write more than a page.
+  // What is longer is written in several pieces: SQLite's VFS for Unix writes
+  // at most so much at a time, since it never has to write more than a page.
   static constexpr int kMaxGatheredBytes = (1 << 17) - 1;
 
   GatheringVfs();
