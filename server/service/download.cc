@@ -49,10 +49,10 @@ absl::StatusOr<std::unique_ptr<Download>> Download::Open(
     int64_t offset) {
   ASSIGN_OR_RETURN(const store::Checkpoint checkpoint,
                    FindCheckpoint(*context.store, "name", handle));
-  ASSIGN_OR_RETURN(const Manifest manifest,
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Manifest> manifest,
                    context.store->GetManifest(checkpoint.name));
   absl::StatusOr<format::FileLayout> layout =
-      LayoutOf(*context.store, manifest, format);
+      LayoutOf(*context.store, *manifest, format);
   if (absl::IsNotFound(layout.status())) {
     return DeletedMeanwhile(checkpoint.name);
   }

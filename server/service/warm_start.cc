@@ -74,7 +74,7 @@ absl::StatusOr<WarmStartResult> Execute(const Job& job, planner::Plan plan,
   std::vector<const Manifest*> manifests;
   manifests.reserve(job.sources.size());
   for (const SourceCheckpoint& source : job.sources) {
-    manifests.push_back(&source.manifest);
+    manifests.push_back(source.manifest.get());
   }
   ModelLoad load;
   load.model = job.model.get();

@@ -15,6 +15,7 @@
 #include "server/base/status_macros.h"
 #include "server/store/draft.h"
 #include "server/store/errors.h"
+#include "server/store/manifest_cache.h"
 #include "server/store/page_token.h"
 #include "server/store/read_verifier.h"
 
@@ -25,6 +26,10 @@ namespace {
 // happens, its last checkpoint was deleted and, for another round to be
 // needed, a new one was saved; nobody does that for long.
 constexpr int kMaxReadAttempts = 10;
+
+// Manifests of a hundred models of some hundred tensors each, or one of some
+// ten thousand.
+constexpr size_t kManifestCacheBytes = size_t{16} << 20;
 
 CheckpointFilter FilterOf(const ListCheckpointsOptions& options) {
   CheckpointFilter filter;
@@ -97,8 +102,14 @@ class ComposedStore final : public Store {
     return catalog_->GetCheckpoint(name);
   }
 
-  absl::StatusOr<Manifest> GetManifest(const CheckpointName& name) override {
-    return catalog_->GetManifest(name);
+  absl::StatusOr<std::shared_ptr<const Manifest>> GetManifest(
+      const CheckpointName& name) override {
+    if (auto known = manifests_.Find(name); known != nullptr) return known;
+    const ManifestCache::Ticket ticket = manifests_.BeginRead();
+    ASSIGN_OR_RETURN(Manifest manifest, catalog_->GetManifest(name));
+    auto shared = std::make_shared<const Manifest>(std::move(manifest));
+    manifests_.Add(name, shared, ticket);
+    return shared;
   }
 
   absl::StatusOr<CheckpointPage> ListCheckpoints(
@@ -127,11 +138,14 @@ class ComposedStore final : public Store {
 
   absl::Status DeleteCheckpoint(const CheckpointName& name,
                                 bool force) override {
-    ASSIGN_OR_RETURN(const std::vector<PackId> unused,
-                     catalog_->DeleteCheckpoint(name, force));
+    const absl::StatusOr<std::vector<PackId>> unused =
+        catalog_->DeleteCheckpoint(name, force);
+    // Also after an error, which may have come when all was done.
+    manifests_.Forget(name);
+    RETURN_IF_ERROR(unused.status());
     // It is deleted from here on. What cannot be removed, the next start
     // sweeps.
-    for (const PackId& id : unused) {
+    for (const PackId& id : *unused) {
       packs_->Remove(id).IgnoreError();
       verifier_.Forget(id);
     }
@@ -256,6 +270,7 @@ class ComposedStore final : public Store {
   const std::unique_ptr<Catalog> catalog_;
   Clock& clock_;
   ReadVerifier verifier_;
+  ManifestCache manifests_{kManifestCacheBytes};
 };
 
 }  // namespace

@@ -183,7 +183,9 @@ class Store {
   // NOT_FOUND where there is no such checkpoint; so for all below.
   virtual absl::StatusOr<Checkpoint> GetCheckpoint(
       const CheckpointName& name) = 0;
-  virtual absl::StatusOr<Manifest> GetManifest(const CheckpointName& name) = 0;
+  // Shared with the store, which keeps those that were asked for last.
+  virtual absl::StatusOr<std::shared_ptr<const Manifest>> GetManifest(
+      const CheckpointName& name) = 0;
   // INVALID_ARGUMENT for a page token that this store did not give.
   virtual absl::StatusOr<CheckpointPage> ListCheckpoints(
       const ListCheckpointsOptions& options) = 0;

@@ -138,8 +138,8 @@ absl::StatusOr<Checkpoint> SaveReferences(Store& store, const Tensors& tensors,
 
 absl::Status CheckReadable(Store& store, const CheckpointName& name,
                            const Tensors& tensors) {
-  ASSIGN_OR_RETURN(const Manifest manifest, store.GetManifest(name));
-  if (manifest.entries != ManifestOf(tensors).entries) {
+  ASSIGN_OR_RETURN(const auto manifest, store.GetManifest(name));
+  if (manifest->entries != ManifestOf(tensors).entries) {
     return absl::DataLossError("the manifest has other entries");
   }
   for (const auto& [key, bytes] : tensors) {

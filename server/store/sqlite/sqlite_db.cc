@@ -93,6 +93,7 @@ void SqliteQuery::Reset() {
   if (!status_.ok()) return;
   sqlite3_reset(statement_);
   sqlite3_clear_bindings(statement_);
+  num_bound_ = 0;
 }
 
 bool SqliteQuery::Next() {
@@ -126,23 +127,29 @@ absl::StatusOr<Digest> SqliteQuery::DigestAt(int column) const {
       absl::StrCat("catalog '", db_.path(), "': ", digest.status().message()));
 }
 
+auto SqliteQuery::DestructorFor(Lifetime lifetime) -> void (*)(void*) {
+  return lifetime == Lifetime::kCopied ? SQLITE_TRANSIENT : SQLITE_STATIC;
+}
+
 void SqliteQuery::BindInt(int index, int64_t value) {
   if (status_.ok()) Check(sqlite3_bind_int64(statement_, index, value));
 }
 
-void SqliteQuery::BindText(int index, absl::string_view value) {
+void SqliteQuery::BindText(int index, absl::string_view value,
+                           Lifetime lifetime) {
   // A null pointer would bind NULL, and not the empty text.
   const char* data = value.empty() ? "" : value.data();
   if (status_.ok()) {
     Check(sqlite3_bind_text64(statement_, index, data, value.size(),
-                              SQLITE_TRANSIENT, SQLITE_UTF8));
+                              DestructorFor(lifetime), SQLITE_UTF8));
   }
 }
 
-void SqliteQuery::BindBlob(int index, absl::string_view value) {
+void SqliteQuery::BindBlob(int index, absl::string_view value,
+                           Lifetime lifetime) {
   if (status_.ok()) {
     Check(sqlite3_bind_blob64(statement_, index, value.data(), value.size(),
-                              SQLITE_TRANSIENT));
+                              DestructorFor(lifetime)));
   }
 }
 
@@ -152,18 +159,29 @@ void SqliteQuery::Check(int code) {
 
 absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::Open(
     const std::string& path) {
+  return Open(path, nullptr);
+}
+
+absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::OpenForWriting(
+    const std::string& path) {
+  return Open(path, std::make_unique<GatheringVfs>());
+}
+
+absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::Open(
+    const std::string& path, std::unique_ptr<GatheringVfs> vfs) {
   sqlite3* handle = nullptr;
   errno = 0;
   // Without SQLite's own mutex: a connection is used by one thread at a time.
   const int code = sqlite3_open_v2(
       path.c_str(), &handle,
       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-      nullptr);
+      vfs == nullptr ? nullptr : vfs->name());
   if (handle == nullptr) {
     return absl::ResourceExhaustedError("out of memory for a connection");
   }
-  std::unique_ptr<SqliteDb> db(new SqliteDb(path, handle));  // owns it, failed
-  if (code != SQLITE_OK) return db->Error();                 // or not
+  std::unique_ptr<SqliteDb> db(
+      new SqliteDb(path, std::move(vfs), handle));  // owns it, failed or not
+  if (code != SQLITE_OK) return db->Error();
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, kBusyTimeoutMs);
   RETURN_IF_ERROR(db->RunScript(kConnectionSetup));
