@@ -98,9 +98,9 @@ absl::StatusOr<absl::string_view> Download::SegmentBytes() {
 }
 
 absl::Status Download::Named(absl::Status status) const {
-  const absl::StatusOr<Manifest> manifest = store_.GetManifest(checkpoint_);
+  const auto manifest = store_.GetManifest(checkpoint_);
   if (!manifest.ok()) return status;  // it was deleted, too
-  return NameLostTensor(status, checkpoint_, *manifest);
+  return NameLostTensor(status, checkpoint_, **manifest);
 }
 
 absl::Status Download::Read(size_t max_bytes, std::string* chunk) {
