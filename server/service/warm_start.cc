@@ -62,7 +62,7 @@ absl::StatusOr<store::Checkpoint> Commit(const Job& job, Manifest manifest,
 absl::Status NameLostSource(const absl::Status& status,
                             const std::vector<SourceCheckpoint>& sources) {
   for (const SourceCheckpoint& source : sources) {
-    absl::Status named = NameLostTensor(status, source.name, source.manifest);
+    absl::Status named = NameLostTensor(status, source.name, *source.manifest);
     if (named != status) return named;
   }
   return status;
