@@ -87,7 +87,8 @@ class NetworkComputation : public Computation {
 class TorchModuleArchitecture : public ModelArchitecture {
  public:
   TorchModuleArchitecture(std::string name, NetworkFactory factory)
-      : factory_(factory), schema_(SchemaOf(std::move(name), *factory())),
+      : factory_(factory),
+        schema_(SchemaOf(std::move(name), *factory())),
         draws_(DrawsOf(schema_)) {}
 
   const Architecture& schema() const override { return schema_; }
@@ -104,8 +105,7 @@ class TorchModuleArchitecture : public ModelArchitecture {
       const Device& device,
       absl::Span<const StateTensor> state) const override {
     return MakeRunnableModel(
-        schema_, device, state,
-        [this](std::vector<at::Tensor> tensors) {
+        schema_, device, state, [this](std::vector<at::Tensor> tensors) {
           return std::make_shared<const NetworkComputation>(factory_(),
                                                             std::move(tensors));
         });

@@ -17,9 +17,9 @@
 
 namespace warmstart::backend {
 
-// One call of a function of torch.nn.init in a constructor. The last one that an
-// entry is drawn by makes its fresh values; of earlier ones nothing is left but
-// the numbers that they took.
+// One call of a function of torch.nn.init in a constructor. The last one that
+// an entry is drawn by makes its fresh values; of earlier ones nothing is left
+// but the numbers that they took.
 struct FreshDraw {
   // More than one where a module was copied after it was drawn: each of them
   // has the values of this draw. They have one spec.

@@ -56,10 +56,11 @@ int64_t CountNonFinite(const at::Tensor& tensor) {
 }
 
 std::string NamesOf(absl::Span<const InputPort> ports) {
-  return absl::StrJoin(ports, ", ", [](std::string* out, const InputPort& port) {
-    absl::StrAppend(out, "'", port.name, "'",
-                    port.required ? "" : " (may be left out)");
-  });
+  return absl::StrJoin(
+      ports, ", ", [](std::string* out, const InputPort& port) {
+        absl::StrAppend(out, "'", port.name, "'",
+                        port.required ? "" : " (may be left out)");
+      });
 }
 
 absl::Status RefuseInputs(absl::string_view problem,
@@ -129,10 +130,9 @@ ModelOutput ToOutput(const std::string& name, const at::Tensor& tensor) {
   output.name = name;
   output.num_non_finite = CountNonFinite(tensor);
   const at::Tensor host = Contiguous(tensor.cpu());
-  output.tensor = {
-      SpecOf(host),
-      std::string(static_cast<const char*>(host.const_data_ptr()),
-                  host.nbytes())};
+  output.tensor = {SpecOf(host),
+                   std::string(static_cast<const char*>(host.const_data_ptr()),
+                               host.nbytes())};
   return output;
 }
 

@@ -47,7 +47,9 @@ def build(declaration):
         return Chain(OrderedDict(children))
     if kind == "TransformerEncoder":
         (_, layer), *norm = children
-        return nn.TransformerEncoder(layer, norm=norm[0][1] if norm else None, **options)
+        return nn.TransformerEncoder(
+            layer, norm=norm[0][1] if norm else None, **options
+        )
     return getattr(nn, kind)(**options)
 
 
@@ -124,7 +126,9 @@ def linear_cases() -> Iterator[Case]:
         layer("Bilinear", in1_features=3, in2_features=4, out_features=2, bias=False),
         [rand(5, 3), rand(5, 4)],
     )
-    yield Case(layer("Embedding", num_embeddings=7, embedding_dim=4), [indices(7, 2, 3)])
+    yield Case(
+        layer("Embedding", num_embeddings=7, embedding_dim=4), [indices(7, 2, 3)]
+    )
     for padding in [0, 3, -1]:
         yield Case(
             layer("Embedding", num_embeddings=7, embedding_dim=4, padding_idx=padding),
@@ -239,9 +243,7 @@ def pooling_cases() -> Iterator[Case]:
             layer(f"MaxPool{rank}d", kernel_size=2, dilation=2), [rand(3, *size)]
         )
         yield Case(
-            layer(
-                f"AvgPool{rank}d", kernel_size=3, padding=1, count_include_pad=False
-            ),
+            layer(f"AvgPool{rank}d", kernel_size=3, padding=1, count_include_pad=False),
             [rand(3, *size)],
         )
         if rank > 1:

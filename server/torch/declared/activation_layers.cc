@@ -44,7 +44,8 @@ LayerType OneNumber(const char* name, double fallback, bool has_inplace,
   });
 }
 
-// A function along a dimension. With None, the softmaxes of torch.nn choose one.
+// A function along a dimension. With None, the softmaxes of torch.nn choose
+// one.
 int64_t ImplicitDim(const Tensor& input) {
   return input.dim() == 0 || input.dim() == 1 || input.dim() == 3 ? 0 : 1;
 }
@@ -152,17 +153,15 @@ void AddActivationLayers(LayerTable& table) {
   });
   table["GELU"] = Leaf(MakeGELU);
   table["GLU"] = Leaf(MakeGLU);
-  table["Hardshrink"] =
-      OneNumber("lambd", 0.5, false, [](const Tensor& x, double lambda) {
-        return at::hardshrink(x, lambda);
-      });
+  table["Hardshrink"] = OneNumber(
+      "lambd", 0.5, false,
+      [](const Tensor& x, double lambda) { return at::hardshrink(x, lambda); });
   table["Hardsigmoid"] = Leaf(MakeInplace<at::hardsigmoid>);
   table["Hardswish"] = Leaf(MakeInplace<at::hardswish>);
   table["Hardtanh"] = Leaf(MakeHardtanh);
   table["LeakyReLU"] =
-      OneNumber("negative_slope", 0.01, true, [](const Tensor& x, double a) {
-        return at::leaky_relu(x, a);
-      });
+      OneNumber("negative_slope", 0.01, true,
+                [](const Tensor& x, double a) { return at::leaky_relu(x, a); });
   table["LogSigmoid"] = Leaf(MakePlain<at::log_sigmoid>);
   table["LogSoftmax"] = AlongDim(
       [](const Tensor& x, int64_t dim) { return at::log_softmax(x, dim); });
@@ -180,10 +179,9 @@ void AddActivationLayers(LayerTable& table) {
   table["Softmin"] = AlongDim(
       [](const Tensor& x, int64_t dim) { return at::softmax(-x, dim); });
   table["Softplus"] = Leaf(MakeSoftplus);
-  table["Softshrink"] =
-      OneNumber("lambd", 0.5, false, [](const Tensor& x, double lambda) {
-        return at::softshrink(x, lambda);
-      });
+  table["Softshrink"] = OneNumber(
+      "lambd", 0.5, false,
+      [](const Tensor& x, double lambda) { return at::softshrink(x, lambda); });
   table["Softsign"] = Leaf(MakePlain<Softsign>);
   table["Tanh"] = Leaf(MakePlain<at::tanh>);
   table["Tanhshrink"] = Leaf(MakePlain<Tanhshrink>);

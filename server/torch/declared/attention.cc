@@ -15,7 +15,8 @@ using at::Tensor;
 void DeclareAttention(Scope& scope, DType dtype, Attention& attention) {
   const int64_t dim = attention.embed_dim;
   if (attention.has_one_in_weight()) {
-    attention.in_weight = scope.Undrawn("in_proj_weight", dtype, {3 * dim, dim});
+    attention.in_weight =
+        scope.Undrawn("in_proj_weight", dtype, {3 * dim, dim});
   } else {
     attention.query_weight = scope.Undrawn("q_proj_weight", dtype, {dim, dim});
     attention.key_weight =
@@ -73,8 +74,8 @@ struct Lengths {
 Lengths LengthsOf(const Attention& attention, const AttentionInputs& inputs) {
   const bool is_batched = inputs.query.dim() == 3;
   const int64_t time = is_batched && attention.batch_first ? 1 : 0;
-  return {is_batched ? inputs.query.size(1 - time) : 1,
-          inputs.query.size(time), inputs.key.size(time)};
+  return {is_batched ? inputs.query.size(1 - time) : 1, inputs.query.size(time),
+          inputs.key.size(time)};
 }
 
 void RequireInputs(const Pass& pass, const Attention& attention,
@@ -197,8 +198,7 @@ Tensor AttendInSteps(const Pass& pass, const Attention& attention,
   Tensor key = by_head(projected.key);
   Tensor value = by_head(projected.value);
   if (attention.adds_zero_attention) {
-    const Tensor zeros =
-        at::zeros({batch * heads, 1, head_dim}, key.options());
+    const Tensor zeros = at::zeros({batch * heads, 1, head_dim}, key.options());
     key = at::cat({key, zeros}, 1);
     value = at::cat({value, zeros}, 1);
     mask = OneMoreColumn(mask);
@@ -241,10 +241,9 @@ void RequireMasks(const Attention& attention, const AttentionInputs& inputs) {
                  inputs.query.dim() == 2 ? Sizes{lengths.source} : sizes);
   }
   if (inputs.attn_mask.defined()) {
-    RequireShape("attn_mask", inputs.attn_mask,
-                 {lengths.target, lengths.source},
-                 {lengths.batch * attention.num_heads, lengths.target,
-                  lengths.source});
+    RequireShape(
+        "attn_mask", inputs.attn_mask, {lengths.target, lengths.source},
+        {lengths.batch * attention.num_heads, lengths.target, lengths.source});
   }
 }
 
@@ -257,11 +256,10 @@ MergedMask MergeMasks(const Attention& attention, const Tensor& attn_mask,
   }
   const int64_t batch = query.size(0);
   const int64_t length = query.size(1);
-  const Tensor mask =
-      attn_mask.dim() == 3
-          ? attn_mask.view({batch, -1, length, length})
-          : attn_mask.view({1, 1, length, length})
-                .expand({batch, attention.num_heads, -1, -1});
+  const Tensor mask = attn_mask.dim() == 3
+                          ? attn_mask.view({batch, -1, length, length})
+                          : attn_mask.view({1, 1, length, length})
+                                .expand({batch, attention.num_heads, -1, -1});
   if (!key_padding_mask.defined()) return {mask, kBothMasks};
   return {mask + key_padding_mask.view({batch, 1, 1, length})
                      .expand({-1, attention.num_heads, -1, -1}),
@@ -280,9 +278,9 @@ Tensor Attend(const Pass& pass, const Attention& attention,
         inputs.query);
     return std::get<0>(at::_native_multi_head_attention(
         inputs.query, inputs.key, inputs.value, attention.embed_dim,
-        attention.num_heads, pass[attention.in_weight],
-        pass[attention.in_bias], pass[attention.out.weight],
-        pass[attention.out.bias], merged.mask, /*need_weights=*/false,
+        attention.num_heads, pass[attention.in_weight], pass[attention.in_bias],
+        pass[attention.out.weight], pass[attention.out.bias], merged.mask,
+        /*need_weights=*/false,
         /*average_attn_weights=*/true, merged.kind));
   }
   const bool is_batched = inputs.query.dim() == 3;

@@ -25,8 +25,8 @@ void RequireHeads(Options& options, const char* name, const char* dim_name,
                   const Attention& attention) {
   options.Require(
       attention.embed_dim % attention.num_heads == 0, name,
-      absl::StrCat("must divide ", dim_name, ", which is ",
-                   attention.embed_dim, ", is ", attention.num_heads));
+      absl::StrCat("must divide ", dim_name, ", which is ", attention.embed_dim,
+                   ", is ", attention.num_heads));
 }
 
 absl::StatusOr<Layer> MakeMultiheadAttention(Options& options, Scope& scope) {
@@ -38,7 +38,8 @@ absl::StatusOr<Layer> MakeMultiheadAttention(Options& options, Scope& scope) {
   attention.has_bias = options.FlagOr("bias", true);
   attention.has_key_value_bias = options.FlagOr("add_bias_kv", false);
   attention.adds_zero_attention = options.FlagOr("add_zero_attn", false);
-  attention.key_dim = options.OptionalSize("kdim").value_or(attention.embed_dim);
+  attention.key_dim =
+      options.OptionalSize("kdim").value_or(attention.embed_dim);
   attention.value_dim =
       options.OptionalSize("vdim").value_or(attention.embed_dim);
   attention.batch_first = options.FlagOr("batch_first", false);
@@ -187,9 +188,9 @@ absl::StatusOr<Layer> MakeTransformerEncoderLayer(Options& options,
   ASSIGN_OR_RETURN(EncoderLayer layer, ReadEncoderLayer(options));
   DeclareEncoderLayer(scope, layer);
   const auto forward = [=](const Pass& pass, const Tensors& inputs) -> Tensors {
-    return {Encode(
-        pass, layer,
-        CheckedInputs("TransformerEncoderLayer", pass, layer, inputs))};
+    return {
+        Encode(pass, layer,
+               CheckedInputs("TransformerEncoderLayer", pass, layer, inputs))};
   };
   return Layer{EncoderPorts("src_mask"), {"output"}, forward};
 }
@@ -265,9 +266,10 @@ absl::StatusOr<Layer> MakeTransformerEncoder(Options& options, Scope& scope,
   if (children.empty() || children.size() > 2 ||
       children[0].type != "TransformerEncoderLayer" ||
       !children[0].children.empty()) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        site.place, ".children: must be a TransformerEncoderLayer and, if "
-                    "there is one, the norm"));
+    return absl::InvalidArgumentError(
+        absl::StrCat(site.place,
+                     ".children: must be a TransformerEncoderLayer and, if "
+                     "there is one, the norm"));
   }
   const auto place = [&](int index) {
     return absl::StrCat(site.place, ".children[", index, "]");
@@ -277,11 +279,10 @@ absl::StatusOr<Layer> MakeTransformerEncoder(Options& options, Scope& scope,
                    ReadEncoderLayer(layer_options));
   DeclareCopies(scope, count, prototype, encoder);
   if (children.size() == 2) {
-    ASSIGN_OR_RETURN(encoder.norm,
-                     MakeChildLayer(children[1], "norm", scope,
-                                    {.place = place(1),
-                                     .is_first = false,
-                                     .depth = site.depth + 1}));
+    ASSIGN_OR_RETURN(encoder.norm, MakeChildLayer(children[1], "norm", scope,
+                                                  {.place = place(1),
+                                                   .is_first = false,
+                                                   .depth = site.depth + 1}));
     if (encoder.norm->inputs.size() != 1) {
       return absl::InvalidArgumentError(absl::StrCat(
           place(1), ".type: ", children[1].type, " takes several inputs"));

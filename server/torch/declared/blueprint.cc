@@ -26,14 +26,11 @@ absl::StatusOr<TensorSpec> MakeSpec(DType dtype, Sizes sizes) {
 
 Scope::Scope(Blueprint& blueprint, std::string path, std::string place,
              int64_t version)
-    : blueprint_(&blueprint),
-      path_(std::move(path)),
-      place_(std::move(place)) {
+    : blueprint_(&blueprint), path_(std::move(path)), place_(std::move(place)) {
   blueprint_->modules.push_back({path_, version});
 }
 
-Scope Scope::Child(absl::string_view name, int64_t version,
-                   std::string place) {
+Scope Scope::Child(absl::string_view name, int64_t version, std::string place) {
   return Scope(*blueprint_, Join(path_, name),
                place.empty() ? place_ : std::move(place), version);
 }

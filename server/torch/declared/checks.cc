@@ -24,9 +24,9 @@ void RequireTypeOf(const std::string& layer, const at::Tensor& parameter,
 void RequireLast(const std::string& layer, absl::Span<const int64_t> sizes,
                  const at::Tensor& input) {
   const at::IntArrayRef given = input.sizes();
-  const bool fits = given.size() >= sizes.size() &&
-                    std::equal(sizes.begin(), sizes.end(),
-                               given.end() - sizes.size());
+  const bool fits =
+      given.size() >= sizes.size() &&
+      std::equal(sizes.begin(), sizes.end(), given.end() - sizes.size());
   TORCH_CHECK(fits, layer, " takes ", absl::StrJoin(sizes, " x "),
               " features in the last ",
               sizes.size() == 1 ? std::string("dimension")
@@ -42,8 +42,8 @@ void RequireChannels(const std::string& layer, int64_t channels, int64_t rank,
                     (unbatched && input.size(0) == channels);
   static constexpr const char* kSpatial[] = {"", ", L", ", H, W", ", D, H, W"};
   TORCH_CHECK(fits, layer, " takes a shape of [N, ", channels, kSpatial[rank],
-              "] or [", channels, kSpatial[rank],
-              "], the input has shape ", input.sizes());
+              "] or [", channels, kSpatial[rank], "], the input has shape ",
+              input.sizes());
 }
 
 }  // namespace warmstart::backend::declared

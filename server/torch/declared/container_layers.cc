@@ -33,8 +33,9 @@ Tensors Alone(const Layer& layer, const at::Tensor& tensor) {
   return inputs;
 }
 
-absl::StatusOr<std::vector<Layer>> MakeChildren(
-    const ModuleDeclaration& module, Scope& scope, const Site& site) {
+absl::StatusOr<std::vector<Layer>> MakeChildren(const ModuleDeclaration& module,
+                                                Scope& scope,
+                                                const Site& site) {
   std::vector<Layer> layers;
   std::set<std::string> names;
   for (size_t i = 0; i < module.children.size(); ++i) {
@@ -49,12 +50,11 @@ absl::StatusOr<std::vector<Layer>> MakeChildren(
       return absl::InvalidArgumentError(
           absl::StrCat(place, ".name: '", name, "' is there already"));
     }
-    ASSIGN_OR_RETURN(
-        Layer layer,
-        MakeChildLayer(child, name, scope,
-                       {.place = place,
-                        .is_first = site.is_first && i == 0,
-                        .depth = site.depth + 1}));
+    ASSIGN_OR_RETURN(Layer layer,
+                     MakeChildLayer(child, name, scope,
+                                    {.place = place,
+                                     .is_first = site.is_first && i == 0,
+                                     .depth = site.depth + 1}));
     RETURN_IF_ERROR(CheckTakesOne(layer, child, place));
     layers.push_back(std::move(layer));
   }

@@ -118,8 +118,9 @@ ConvPadding ReadPadding(Options& options, Convolution& conv) {
     padding.same =
         options.ChoiceOr("padding", "valid", {"same", "valid"}) == "same";
     conv.padding.assign(conv.rank, 0);
-    const bool strided = std::any_of(conv.stride.begin(), conv.stride.end(),
-                                     [](int64_t stride) { return stride != 1; });
+    const bool strided =
+        std::any_of(conv.stride.begin(), conv.stride.end(),
+                    [](int64_t stride) { return stride != 1; });
     options.Require(!padding.same || !strided, "padding",
                     "'same' is not supported for strided convolutions");
   } else {

@@ -61,11 +61,11 @@ class DeclaredArchitecture : public ModelArchitecture {
   absl::StatusOr<std::shared_ptr<const RunnableModel>> Load(
       const Device& device,
       absl::Span<const StateTensor> state) const override {
-    return MakeRunnableModel(
-        schema_, device, state, [this](std::vector<at::Tensor> tensors) {
-          return std::make_shared<const LayerComputation>(layer_,
-                                                          std::move(tensors));
-        });
+    return MakeRunnableModel(schema_, device, state,
+                             [this](std::vector<at::Tensor> tensors) {
+                               return std::make_shared<const LayerComputation>(
+                                   layer_, std::move(tensors));
+                             });
   }
 
  private:

@@ -57,8 +57,8 @@ absl::StatusOr<Layer> MakeBilinear(Options& options, Scope& scope) {
   const FanInUniformInit init{in1};
   const StateIndex weight =
       scope.Parameter("weight", dtype, {out, in1, in2}, init);
-  const StateIndex bias = has_bias ? scope.Parameter("bias", dtype, {out}, init)
-                                   : StateIndex();
+  const StateIndex bias =
+      has_bias ? scope.Parameter("bias", dtype, {out}, init) : StateIndex();
   const auto forward = [=](const Pass& pass, const Tensors& inputs) -> Tensors {
     RequireLast("Bilinear", {in1}, inputs[0]);
     RequireLast("Bilinear", {in2}, inputs[1]);

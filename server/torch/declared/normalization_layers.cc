@@ -93,8 +93,8 @@ absl::StatusOr<Layer> MakeGroupNorm(Options& options, Scope& scope) {
                 "GroupNorm takes ", channels,
                 " channels in the second dimension, the input has shape ",
                 input.sizes());
-    return at::group_norm(input, groups, pass[affine.weight],
-                          pass[affine.bias], eps);
+    return at::group_norm(input, groups, pass[affine.weight], pass[affine.bias],
+                          eps);
   });
 }
 
@@ -144,10 +144,9 @@ Tensor BatchNorm(const Pass& pass, const NormBase& norm, const Tensor& input) {
               " without running statistics takes more than one value per "
               "channel, the input has shape ",
               input.sizes());
-  return at::batch_norm(input, pass[norm.affine.weight],
-                        pass[norm.affine.bias], pass[norm.mean],
-                        pass[norm.variance], /*training=*/!norm.tracks,
-                        kMomentum, norm.eps,
+  return at::batch_norm(input, pass[norm.affine.weight], pass[norm.affine.bias],
+                        pass[norm.mean], pass[norm.variance],
+                        /*training=*/!norm.tracks, kMomentum, norm.eps,
                         at::globalContext().userEnabledCuDNN());
 }
 

@@ -111,7 +111,8 @@ Sizes Options::ToTuple(absl::string_view name, const OptionValue& value,
   if (tuple == nullptr) {
     return Sizes(rank, ToInteger(name, value, least, kMostSize));
   }
-  if (!HasRank(name, *tuple, rank)) return Sizes(rank, std::max<int64_t>(1, least));
+  if (!HasRank(name, *tuple, rank))
+    return Sizes(rank, std::max<int64_t>(1, least));
   Sizes sizes;
   for (const OptionValue& element : *tuple) {
     sizes.push_back(ToInteger(name, element, least, kMostSize));

@@ -14,7 +14,7 @@ namespace {
 using at::Tensor;
 
 // Picks the function for a number of dimensions; calls it with `args`.
-#define WARMSTART_BY_RANK(rank, function, ...) \
+#define WARMSTART_BY_RANK(rank, function, ...)   \
   ((rank) == 1   ? at::function##1d(__VA_ARGS__) \
    : (rank) == 2 ? at::function##2d(__VA_ARGS__) \
                  : at::function##3d(__VA_ARGS__))

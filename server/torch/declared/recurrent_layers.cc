@@ -31,7 +31,9 @@ struct Recurrent {
   DType dtype = DType::kFloat32;
   std::vector<StateIndex> weights;  // as torch's functions take them
 
-  int64_t output_size() const { return proj_size > 0 ? proj_size : hidden_size; }
+  int64_t output_size() const {
+    return proj_size > 0 ? proj_size : hidden_size;
+  }
 };
 
 // How many matrices a cell's weights are stacked of.
@@ -70,9 +72,9 @@ void DeclareCell(Scope& scope, const std::string& suffix, int64_t input_size,
                  Recurrent& rnn) {
   const int64_t rows = GatesOf(rnn.cell) * rnn.hidden_size;
   const auto declare = [&](const char* name, Sizes sizes) {
-    rnn.weights.push_back(
-        scope.Parameter(absl::StrCat(name, suffix), rnn.dtype, std::move(sizes),
-                        FanInUniformInit{rnn.hidden_size}));
+    rnn.weights.push_back(scope.Parameter(absl::StrCat(name, suffix), rnn.dtype,
+                                          std::move(sizes),
+                                          FanInUniformInit{rnn.hidden_size}));
   };
   declare("weight_ih_l", {rows, input_size});
   declare("weight_hh_l", {rows, rnn.output_size()});
@@ -90,8 +92,7 @@ void Declare(Scope& scope, Recurrent& rnn) {
     const int64_t input_size =
         layer == 0 ? rnn.input_size : rnn.output_size() * rnn.directions;
     for (int64_t direction = 0; direction < rnn.directions; ++direction) {
-      DeclareCell(scope,
-                  absl::StrCat(layer, direction == 1 ? "_reverse" : ""),
+      DeclareCell(scope, absl::StrCat(layer, direction == 1 ? "_reverse" : ""),
                   input_size, rnn);
     }
   }
@@ -131,11 +132,10 @@ Tensors Call(const Recurrent& rnn, const Tensor& input, const Tensors& state,
     return {output, h};
   }
   auto [output, h] =
-      rnn.relu
-          ? call([](const auto&... args) { return at::rnn_relu(args...); },
-                 state[0])
-          : call([](const auto&... args) { return at::rnn_tanh(args...); },
-                 state[0]);
+      rnn.relu ? call([](const auto&... args) { return at::rnn_relu(args...); },
+                      state[0])
+               : call([](const auto&... args) { return at::rnn_tanh(args...); },
+                      state[0]);
   return {output, h};
 }
 
@@ -162,7 +162,8 @@ Tensors Run(const Pass& pass, const Recurrent& rnn, const Tensors& inputs) {
   Tensors outputs = Call(rnn, batched, state, weights);
   if (is_batched) return outputs;
   outputs[0] = outputs[0].squeeze(batch_dim);
-  for (size_t i = 1; i < outputs.size(); ++i) outputs[i] = outputs[i].squeeze(1);
+  for (size_t i = 1; i < outputs.size(); ++i)
+    outputs[i] = outputs[i].squeeze(1);
   return outputs;
 }
 

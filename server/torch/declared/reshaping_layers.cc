@@ -26,7 +26,8 @@ absl::StatusOr<Layer> MakeUnflatten(Options& options, Scope&) {
   const int64_t dim = options.Integer("dim");
   const Sizes sizes = options.List("unflattened_size", -1);
   RETURN_IF_ERROR(options.Done());
-  return PureLayer([=](const Tensor& x) { return at::unflatten(x, dim, sizes); });
+  return PureLayer(
+      [=](const Tensor& x) { return at::unflatten(x, dim, sizes); });
 }
 
 using FactorFunction = Tensor (*)(const Tensor&, int64_t);
@@ -100,13 +101,14 @@ absl::StatusOr<Layer> MakeUpsample(Options& options, Scope&) {
   upsampling.factors = options.OptionalNumbers("scale_factor");
   options.Require(upsampling.size.has_value() != upsampling.factors.has_value(),
                   "size", "either size or scale_factor has to be given");
-  for (const double factor : upsampling.factors.value_or(std::vector<double>{})) {
+  for (const double factor :
+       upsampling.factors.value_or(std::vector<double>{})) {
     options.Require(factor > 0, "scale_factor", "must be above 0");
   }
-  const std::string mode = options.ChoiceOr(
-      "mode", "nearest",
-      {"nearest", "linear", "bilinear", "bicubic", "trilinear",
-       "nearest-exact"});
+  const std::string mode =
+      options.ChoiceOr("mode", "nearest",
+                       {"nearest", "linear", "bilinear", "bicubic", "trilinear",
+                        "nearest-exact"});
   const std::optional<bool> align = options.OptionalFlag("align_corners");
   options.Require(!align.has_value() || mode.substr(0, 7) != "nearest",
                   "align_corners", "is no option of the mode 'nearest'");
@@ -133,7 +135,8 @@ void AddReshapingLayers(LayerTable& table) {
   table["Unflatten"] = Leaf(MakeUnflatten);
   table["Upsample"] = Leaf(MakeUpsample);
   for (const int64_t rank : {1, 2, 3}) {
-    table[absl::StrCat("CircularPad", rank, "d")] = Pad(rank, "circular", false);
+    table[absl::StrCat("CircularPad", rank, "d")] =
+        Pad(rank, "circular", false);
     table[absl::StrCat("ConstantPad", rank, "d")] = Pad(rank, "constant", true);
     table[absl::StrCat("ReflectionPad", rank, "d")] =
         Pad(rank, "reflect", false);

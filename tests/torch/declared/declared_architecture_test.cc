@@ -151,9 +151,8 @@ TEST(DeclaredArchitectureTest, DeeperNestingThanTheLimitIsRefused) {
 
 // Would not fit in the memory of this machine, were any of it allocated.
 TEST(DeclaredArchitectureTest, AHugeLayerCostsNothingUntilItIsLoaded) {
-  ASSERT_OK_AND_ASSIGN(
-      const auto made,
-      Declare(R"({"type": "Sequential", "children": [
+  ASSERT_OK_AND_ASSIGN(const auto made,
+                       Declare(R"({"type": "Sequential", "children": [
           {"type": "Linear",
            "options": {"in_features": 1e9, "out_features": 1e9}},
           {"type": "LSTM", "options": {"input_size": 1e6, "hidden_size": 1e6,
@@ -168,12 +167,11 @@ TEST(DeclaredArchitectureTest, AModelOfMoreBytesThanCanBeCountedIsRefused) {
                       {"in_features": 1e9, "out_features": 1e9}})";
   std::string children = child;
   for (int i = 0; i < 3; ++i) absl::StrAppend(&children, ", ", child);
-  EXPECT_THAT(
-      Declare(absl::StrCat(R"({"type": "Sequential", "children": [)", children,
-                           "]}")),
-      StatusIs(absl::StatusCode::kInvalidArgument,
-               AllOf(StartsWith("module.children["),
-                     HasSubstr("the model's bytes exceed 64 bits"))));
+  EXPECT_THAT(Declare(absl::StrCat(R"({"type": "Sequential", "children": [)",
+                                   children, "]}")),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       AllOf(StartsWith("module.children["),
+                             HasSubstr("the model's bytes exceed 64 bits"))));
 }
 
 TEST(DeclaredArchitectureTest, AModelOfTooManyTensorsIsRefused) {
@@ -182,11 +180,10 @@ TEST(DeclaredArchitectureTest, AModelOfTooManyTensorsIsRefused) {
       "bidirectional": true}})";
   std::string children = child;
   for (int i = 0; i < 200; ++i) absl::StrAppend(&children, ", ", child);
-  EXPECT_THAT(
-      Declare(absl::StrCat(R"({"type": "Sequential", "children": [)", children,
-                           "]}")),
-      StatusIs(absl::StatusCode::kInvalidArgument,
-               HasSubstr("the model has more than 1048576 tensors")));
+  EXPECT_THAT(Declare(absl::StrCat(R"({"type": "Sequential", "children": [)",
+                                   children, "]}")),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("the model has more than 1048576 tensors")));
 }
 
 TEST(DeclaredArchitectureTest, TheDeclarationIsKept) {

@@ -62,9 +62,8 @@ class InputRefusedTest : public ::testing::TestWithParam<Refusal> {};
 TEST_P(InputRefusedTest, InWordsOfTheLayer) {
   const Model model(GetParam().declaration);
   const OwnedTensor input = Zeros(GetParam().dtype, GetParam().sizes);
-  EXPECT_THAT(
-      model.Run({{"", testing::View(input)}}),
-      StatusIs(absl::StatusCode::kInvalidArgument, GetParam().message));
+  EXPECT_THAT(model.Run({{"", testing::View(input)}}),
+              StatusIs(absl::StatusCode::kInvalidArgument, GetParam().message));
 }
 
 constexpr char kLinear[] =
@@ -73,42 +72,52 @@ constexpr char kLinear[] =
 INSTANTIATE_TEST_SUITE_P(
     Layers, InputRefusedTest,
     ::testing::Values(
-        Refusal{kLinear, DType::kFloat32, {1, 10},
+        Refusal{kLinear,
+                DType::kFloat32,
+                {1, 10},
                 "input: Linear takes 84 features in the last dimension, the "
                 "input has shape [1, 10]"},
-        Refusal{kLinear, DType::kFloat64, {1, 84},
+        Refusal{kLinear,
+                DType::kFloat64,
+                {1, 84},
                 "input: Linear takes what its parameters are, float32, the "
                 "input is float64"},
         Refusal{R"({"type": "Conv2d", "options": {"in_channels": 3,
                     "out_channels": 1, "kernel_size": 3}})",
-                DType::kFloat32, {2, 4, 8, 8},
+                DType::kFloat32,
+                {2, 4, 8, 8},
                 "input: Conv2d takes a shape of [N, 3, H, W] or [3, H, W], the "
                 "input has shape [2, 4, 8, 8]"},
         Refusal{R"({"type": "Embedding", "options": {"num_embeddings": 5,
                     "embedding_dim": 2}})",
-                DType::kFloat32, {3},
+                DType::kFloat32,
+                {3},
                 "input: Embedding takes indices, int64 or int32, the input is "
                 "float32"},
         Refusal{R"({"type": "LSTM", "options": {"input_size": 5,
                     "hidden_size": 2}})",
-                DType::kFloat32, {3, 2, 4},
+                DType::kFloat32,
+                {3, 2, 4},
                 "input: LSTM takes 5 features in the last dimension, the input "
                 "has shape [3, 2, 4]"},
         Refusal{R"({"type": "LayerNorm", "options":
                     {"normalized_shape": [2, 3]}})",
-                DType::kFloat32, {5, 2},
+                DType::kFloat32,
+                {5, 2},
                 "input: LayerNorm takes 2 x 3 features in the last 2 "
                 "dimensions, the input has shape [5, 2]"},
         Refusal{R"({"type": "Sequential", "children": [{"type": "Flatten"},
                     {"type": "Linear", "options": {"in_features": 4,
                      "out_features": 1}}]})",
-                DType::kFloat32, {1, 5},
+                DType::kFloat32,
+                {1, 5},
                 "module.children[1]: Linear takes 4 features in the last "
                 "dimension, the input has shape [1, 5]"},
         Refusal{R"({"type": "Sequential", "children": [
                     {"type": "Sequential", "children": [{"type": "Linear",
                      "options": {"in_features": 4, "out_features": 1}}]}]})",
-                DType::kFloat32, {1, 5},
+                DType::kFloat32,
+                {1, 5},
                 "input: Linear takes 4 features in the last dimension, the "
                 "input has shape [1, 5]"}));
 

@@ -22,7 +22,8 @@ namespace {
 using ::testing::ElementsAreArray;
 
 std::unique_ptr<ModelArchitecture> Declare(const nlohmann::json& module) {
-  auto made = MakeDeclaredArchitecture("M", testing::DeclarationFromJson(module));
+  auto made =
+      MakeDeclaredArchitecture("M", testing::DeclarationFromJson(module));
   EXPECT_OK(made);
   return made.ok() ? *std::move(made) : nullptr;
 }
@@ -85,10 +86,10 @@ TEST_F(DeclaredParityTest, EachEntryAloneGetsTheValuesOfAFreshModel) {
   ForEach([](const nlohmann::json& json, const ModelArchitecture& made) {
     const nlohmann::json& fresh = json["fresh"][0];
     for (size_t i = 0; i < made.schema().entries.size(); ++i) {
-      ASSERT_OK_AND_ASSIGN(const OwnedTensor alone,
-                           testing::FreshEntry(made, Device{},
-                                               fresh["seed"].get<uint64_t>(),
-                                               static_cast<int64_t>(i)));
+      ASSERT_OK_AND_ASSIGN(
+          const OwnedTensor alone,
+          testing::FreshEntry(made, Device{}, fresh["seed"].get<uint64_t>(),
+                              static_cast<int64_t>(i)));
       EXPECT_EQ(Sha256(alone.bytes).ToHex(),
                 fresh["sha256"][i].get<std::string>())
           << made.schema().entries[i].key;
@@ -108,8 +109,8 @@ void Load(const nlohmann::json& json, const ModelArchitecture& architecture,
   std::vector<StateTensor> state;
   for (const nlohmann::json& tensor : json["state"]) {
     loaded.tensors.push_back(testing::TensorFromJson(tensor));
-    loaded.pages.push_back(std::make_unique<testing::ReadOnlyPage>(
-        loaded.tensors.back().bytes));
+    loaded.pages.push_back(
+        std::make_unique<testing::ReadOnlyPage>(loaded.tensors.back().bytes));
     state.push_back(
         {{loaded.tensors.back().spec, loaded.pages.back()->bytes()}, nullptr});
   }
