@@ -15,7 +15,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 import torch
-from make_torch_expectations import dtype_name, sha256, whole
+from make_torch_expectations import sha256, whole
 from torch import nn
 
 SEEDS = [0, 2**32 + 5]
