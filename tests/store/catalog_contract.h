@@ -170,6 +170,23 @@ TYPED_TEST_P(CatalogContract, AManifestComesBackAsItWas) {
               testing::IsOkAndHolds(manifest));
 }
 
+TYPED_TEST_P(CatalogContract, AManifestOfAnyLengthComesBackInItsOrder) {
+  ASSERT_OK(this->CommitSmall("tensor", {{"w", "1"}}).status());
+  for (const int length : {1, 15, 16, 17, 100}) {
+    NewCheckpoint request;
+    for (int i = 0; i < length; ++i) {
+      ManifestEntry entry = ManifestOf({{"w", "1"}}).entries[0];
+      entry.key = absl::StrCat("w", (i * 7) % 101);
+      request.manifest.entries.push_back(entry);
+      request.manifest.module_versions.push_back({entry.key, i});
+    }
+    const CheckpointName name = MakeCheckpointName(absl::StrCat("of-", length));
+    ASSERT_OK(this->catalog_->Commit(name, this->time_, request, {}).status());
+    EXPECT_THAT(this->catalog_->GetManifest(name),
+                testing::IsOkAndHolds(request.manifest));
+  }
+}
+
 TYPED_TEST_P(CatalogContract, AnEmptyManifestIsAllowed) {
   ASSERT_OK_AND_ASSIGN(const CommitResult result, this->Commit("one", {}, {}));
   EXPECT_EQ(result.checkpoint.num_tensors, 0);
@@ -325,6 +342,38 @@ TYPED_TEST_P(CatalogContract, AMissingBlobIsAbortedAndChangesNothing) {
   EXPECT_THAT(this->catalog_->FindRequest("r1", Digest()),
               testing::IsOkAndHolds(std::nullopt));
   EXPECT_THAT(this->List({}, 10), ::testing::IsEmpty());
+}
+
+// What a catalog remembers of blobs must not outlive them.
+TYPED_TEST_P(CatalogContract, ABlobThatIsGoneIsMissedHoweverOftenItWasNamed) {
+  const Tensors tensors = {{"a", "11"}, {"b", "222"}};
+  ASSERT_OK(this->CommitSmall("one", tensors).status());
+  ASSERT_OK(this->Commit("two", tensors, {}).status());
+  ASSERT_OK(this->Commit("three", tensors, {}).status());
+  for (const char* name : {"one", "two", "three"}) {
+    ASSERT_OK(this->catalog_->DeleteCheckpoint(MakeCheckpointName(name), false)
+                  .status());
+  }
+  // Another one has the row that one of them had.
+  ASSERT_OK(this->CommitSmall("other", {{"c", "33"}}).status());
+  EXPECT_THAT(this->Commit("four", tensors, {}),
+              testing::StatusIs(absl::StatusCode::kAborted));
+  ASSERT_OK(this->CommitSmall("five", tensors).status());
+  EXPECT_THAT(this->catalog_->ReadBlob(Digest::Of("11")),
+              testing::IsOkAndHolds("11"));
+}
+
+TYPED_TEST_P(CatalogContract, ABlobOfACommitThatFailedIsMissed) {
+  const Tensors tensors = {{"a", "11"}};
+  NewCheckpoint request;
+  request.manifest = ManifestOf(tensors);
+  const NewBlobs blobs = {.small = {{BlobOf("11"), "11"}}};
+  EXPECT_THAT(this->catalog_->Commit(
+                  MakeCheckpointName("one"), this->time_, request, blobs,
+                  [] { return absl::InternalError("no disk"); }),
+              testing::StatusIs(absl::StatusCode::kInternal));
+  EXPECT_THAT(this->Commit("two", tensors, {}),
+              testing::StatusIs(absl::StatusCode::kAborted));
 }
 
 TYPED_TEST_P(CatalogContract, AManifestThatContradictsItsBlobsIsRefused) {
@@ -724,15 +773,17 @@ TYPED_TEST_P(CatalogContract, OneOfManyEqualRequestsWins) {
 
 REGISTER_TYPED_TEST_SUITE_P(
     CatalogContract, ACheckpointComesBackWithAllItsFields,
-    AManifestComesBackAsItWas, AnEmptyManifestIsAllowed,
-    BlobsAreFoundWhereTheyLie, TheEmptyBlobIsAlwaysThere,
-    AKnownBlobStaysWhereItWas, APackThatBringsNothingNewIsUnused,
+    AManifestComesBackAsItWas, AManifestOfAnyLengthComesBackInItsOrder,
+    AnEmptyManifestIsAllowed, BlobsAreFoundWhereTheyLie,
+    TheEmptyBlobIsAlwaysThere, AKnownBlobStaysWhereItWas,
+    APackThatBringsNothingNewIsUnused,
     ABlobThatTheManifestDoesNotNeedIsNotRecorded, ASmallBlobIsKeptAndReadBack,
     ASmallBlobThatTheManifestDoesNotNeedIsNotKept,
     ABlobIsKeptOnceInThePlaceWhereItCameFirst,
     AMissingBlobIsAbortedAndChangesNothing,
-    AManifestThatContradictsItsBlobsIsRefused, WhatIsNotThereIsNotFound,
-    LabelsAreReplaced, AliasesAreSetMovedAndDeleted,
+    ABlobThatIsGoneIsMissedHoweverOftenItWasNamed,
+    ABlobOfACommitThatFailedIsMissed, AManifestThatContradictsItsBlobsIsRefused,
+    WhatIsNotThereIsNotFound, LabelsAreReplaced, AliasesAreSetMovedAndDeleted,
     AliasesAreListedByNameAfterAName, ACommitWhosePacksDoNotLastDidNotHappen,
     ACommitMovesItsAlias, ARetriedRequestGetsTheFirstCheckpoint,
     ARequestIdForAnotherRequestIsRefused, RequestsWithoutAnIdAreAllDifferent,
