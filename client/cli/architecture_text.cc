@@ -32,6 +32,9 @@ std::string NormalText(const v1::Initializer::Normal& normal) {
   if (normal.has_std() && normal.std() != 1) {
     arguments.push_back(absl::StrCat("std=", normal.std()));
   }
+  if (normal.has_zero_row()) {
+    arguments.push_back(absl::StrCat("zero_row=", normal.zero_row()));
+  }
   return CallText("normal", arguments);
 }
 
@@ -46,9 +49,16 @@ std::string UniformText(const v1::Initializer::Uniform& uniform) {
   return CallText("uniform", arguments);
 }
 
-std::string KaimingText(const v1::Initializer::KaimingUniform& kaiming) {
+// A normal initializer's `a` that is not set is 0, which is its default too.
+bool HasA(const v1::Initializer::KaimingUniform& init) { return init.has_a(); }
+bool HasA(const v1::Initializer::KaimingNormal&) { return true; }
+
+// kaiming_uniform or kaiming_normal; what has its default is left out.
+template <typename Kaiming>
+std::string KaimingText(absl::string_view function, const Kaiming& kaiming,
+                        double default_a) {
   std::vector<std::string> arguments;
-  if (kaiming.has_a() && kaiming.a() != std::sqrt(5.)) {
+  if (kaiming.a() != default_a && HasA(kaiming)) {
     arguments.push_back(absl::StrCat("a=", kaiming.a()));
   }
   if (!kaiming.mode().empty() && kaiming.mode() != "fan_in") {
@@ -58,7 +68,43 @@ std::string KaimingText(const v1::Initializer::KaimingUniform& kaiming) {
       kaiming.nonlinearity() != "leaky_relu") {
     arguments.push_back(absl::StrCat("nonlinearity=", kaiming.nonlinearity()));
   }
-  return CallText("kaiming_uniform", arguments);
+  return CallText(function, arguments);
+}
+
+// One that has a gain alone.
+template <typename Init>
+std::string GainText(absl::string_view function, const Init& init) {
+  std::vector<std::string> arguments;
+  if (init.has_gain() && init.gain() != 1) {
+    arguments.push_back(absl::StrCat("gain=", init.gain()));
+  }
+  return CallText(function, arguments);
+}
+
+std::string TruncNormalText(const v1::Initializer::TruncNormal& normal) {
+  std::vector<std::string> arguments;
+  if (normal.mean() != 0) {
+    arguments.push_back(absl::StrCat("mean=", normal.mean()));
+  }
+  if (normal.has_std() && normal.std() != 1) {
+    arguments.push_back(absl::StrCat("std=", normal.std()));
+  }
+  if (normal.has_a() && normal.a() != -2) {
+    arguments.push_back(absl::StrCat("a=", normal.a()));
+  }
+  if (normal.has_b() && normal.b() != 2) {
+    arguments.push_back(absl::StrCat("b=", normal.b()));
+  }
+  return CallText("trunc_normal", arguments);
+}
+
+std::string SparseText(const v1::Initializer::Sparse& sparse) {
+  std::vector<std::string> arguments = {
+      absl::StrCat("sparsity=", sparse.sparsity())};
+  if (sparse.has_std() && sparse.std() != 0.01) {
+    arguments.push_back(absl::StrCat("std=", sparse.std()));
+  }
+  return CallText("sparse", arguments);
 }
 
 absl::StatusOr<std::string> ReadText(const std::string& path) {
@@ -92,7 +138,32 @@ std::string InitializerText(const v1::Initializer& initializer) {
     case v1::Initializer::kUniform:
       return UniformText(initializer.uniform());
     case v1::Initializer::kKaimingUniform:
-      return KaimingText(initializer.kaiming_uniform());
+      return KaimingText("kaiming_uniform", initializer.kaiming_uniform(),
+                         std::sqrt(5.));
+    case v1::Initializer::kKaimingNormal:
+      return KaimingText("kaiming_normal", initializer.kaiming_normal(), 0);
+    case v1::Initializer::kXavierUniform:
+      return GainText("xavier_uniform", initializer.xavier_uniform());
+    case v1::Initializer::kXavierNormal:
+      return GainText("xavier_normal", initializer.xavier_normal());
+    case v1::Initializer::kTruncNormal:
+      return TruncNormalText(initializer.trunc_normal());
+    case v1::Initializer::kOrthogonal:
+      return GainText("orthogonal", initializer.orthogonal());
+    case v1::Initializer::kSparse:
+      return SparseText(initializer.sparse());
+    case v1::Initializer::kEye:
+      return "eye";
+    case v1::Initializer::kDirac:
+      return initializer.dirac().has_groups() &&
+                     initializer.dirac().groups() != 1
+                 ? absl::StrCat("dirac(groups=", initializer.dirac().groups(),
+                                ")")
+                 : "dirac";
+    case v1::Initializer::kStored:
+      return initializer.stored().key().empty()
+                 ? "stored"
+                 : absl::StrCat("stored(", initializer.stored().key(), ")");
     case v1::Initializer::kFanInUniform:
       return absl::StrCat(
           "fan_in_uniform(fan_in=", initializer.fan_in_uniform().fan_in(), ")");

@@ -1,7 +1,6 @@
 #include "server/model/architecture.h"
 
-#include <cmath>
-#include <type_traits>
+#include <string>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
@@ -13,68 +12,6 @@
 
 namespace warmstart {
 namespace {
-
-template <typename... Ts>
-struct Overloaded : Ts... {
-  using Ts::operator()...;
-};
-template <typename... Ts>
-Overloaded(Ts...) -> Overloaded<Ts...>;
-
-bool IsFloatingPoint(DType dtype) {
-  switch (dtype) {
-    case DType::kFloat16:
-    case DType::kBFloat16:
-    case DType::kFloat32:
-    case DType::kFloat64:
-    case DType::kComplex32:
-    case DType::kComplex64:
-    case DType::kComplex128:
-    case DType::kFloat8E4M3FN:
-    case DType::kFloat8E5M2:
-    case DType::kFloat8E4M3FNUZ:
-    case DType::kFloat8E5M2FNUZ:
-    case DType::kFloat8E8M0FNU:
-      return true;
-    default:
-      return false;
-  }
-}
-
-// What is wrong with the numbers of an initializer; "" where nothing is.
-std::string InitializerProblem(const Initializer& initializer,
-                               const TensorSpec& spec) {
-  return std::visit(
-      Overloaded{
-          [](const ConstantInit&) -> std::string { return ""; },
-          [](const NormalInit& init) -> std::string {
-            if (!std::isfinite(init.mean) || !std::isfinite(init.std)) {
-              return "normal needs a finite mean and std";
-            }
-            return init.std < 0 ? "normal needs a std of at least 0" : "";
-          },
-          [](const UniformInit& init) -> std::string {
-            if (!std::isfinite(init.low) || !std::isfinite(init.high)) {
-              return "uniform needs a finite low and high";
-            }
-            return init.low > init.high ? "uniform needs low <= high" : "";
-          },
-          [&](const KaimingUniformInit& init) -> std::string {
-            if (!std::isfinite(init.a)) {
-              return "kaiming_uniform needs a finite a";
-            }
-            // torch.nn.init: fan in and fan out can not be computed for tensors
-            // with fewer than two dimensions.
-            return spec.shape().rank() < 2
-                       ? "kaiming_uniform needs at least two dimensions"
-                       : "";
-          },
-          [](const FanInUniformInit& init) -> std::string {
-            return init.fan_in < 0 ? "fan_in_uniform needs fan_in >= 0" : "";
-          },
-      },
-      initializer);
-}
 
 absl::Status CheckEntry(const ArchitectureEntry& entry, size_t index) {
   const auto refuse = [&](absl::string_view problem) {
@@ -114,23 +51,17 @@ absl::Status CheckTie(
 
 }  // namespace
 
-absl::Status ValidateInitializer(const Initializer& initializer,
-                                 const TensorSpec& spec) {
-  const std::string problem = InitializerProblem(initializer, spec);
-  if (!problem.empty()) return absl::InvalidArgumentError(problem);
-  if (!std::holds_alternative<ConstantInit>(initializer) &&
-      !IsFloatingPoint(spec.dtype())) {
-    return absl::InvalidArgumentError(absl::StrCat(
-        InitializerName(initializer), " makes fractions, which ",
-        DTypeName(spec.dtype()), " cannot hold; use zeros, ones or constant"));
-  }
-  return absl::OkStatus();
+std::string VersionedName(const Architecture& architecture) {
+  return architecture.version == 0
+             ? architecture.name
+             : absl::StrCat(architecture.name, "/versions/",
+                            architecture.version);
 }
 
 absl::Status ValidateArchitecture(const Architecture& architecture) {
-  ASSIGN_OR_RETURN(const std::string name,
-                   ParseArchitectureName(architecture.name));
-  if (name != architecture.name) {
+  ASSIGN_OR_RETURN(const ArchitectureName name,
+                   ArchitectureName::Parse(architecture.name));
+  if (name.id() != architecture.name) {
     return absl::InvalidArgumentError(
         absl::StrCat("name: '", architecture.name, "' has a prefix too many"));
   }
@@ -168,25 +99,6 @@ absl::Status ValidateArchitecture(const Architecture& architecture) {
     }
   }
   return absl::OkStatus();
-}
-
-absl::string_view InitializerName(const Initializer& initializer) {
-  return std::visit(
-      Overloaded{
-          [](const ConstantInit& init) -> absl::string_view {
-            if (init.value == 0) return "zeros";
-            return init.value == 1 ? "ones" : "constant";
-          },
-          [](const NormalInit&) -> absl::string_view { return "normal"; },
-          [](const UniformInit&) -> absl::string_view { return "uniform"; },
-          [](const KaimingUniformInit&) -> absl::string_view {
-            return "kaiming_uniform";
-          },
-          [](const FanInUniformInit&) -> absl::string_view {
-            return "fan_in_uniform";
-          },
-      },
-      initializer);
 }
 
 }  // namespace warmstart

@@ -1,60 +1,23 @@
 // Architecture: the schema of a model. Which parameters and buffers it has, in
-// state_dict order, and how each one is initialised. It says nothing about how
-// the model computes.
+// state_dict order, how each one is initialised and, where that is declared,
+// the module that computes with them.
 
 #ifndef WARMSTART_SERVER_MODEL_ARCHITECTURE_H_
 #define WARMSTART_SERVER_MODEL_ARCHITECTURE_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
-#include <variant>
 #include <vector>
 
 #include "absl/status/status.h"
-#include "absl/strings/string_view.h"
+#include "server/model/initializer.h"
 #include "server/model/manifest.h"
+#include "server/model/module_declaration.h"
+#include "server/model/resource_name.h"
 #include "server/model/tensor_spec.h"
 
 namespace warmstart {
-
-// How the values of a fresh tensor are made; each is the function of the same
-// name in torch.nn.init.
-struct ConstantInit {
-  double value = 0;  // zeros is 0, ones is 1
-  friend bool operator==(const ConstantInit&, const ConstantInit&) = default;
-};
-struct NormalInit {
-  double mean = 0;
-  double std = 1;
-  friend bool operator==(const NormalInit&, const NormalInit&) = default;
-};
-struct UniformInit {
-  double low = 0;
-  double high = 1;
-  friend bool operator==(const UniformInit&, const UniformInit&) = default;
-};
-// With the defaults, what torch.nn.Linear and Conv do for their weights.
-struct KaimingUniformInit {
-  enum class Mode { kFanIn, kFanOut };
-  enum class Nonlinearity { kLeakyRelu, kRelu, kLinear, kTanh };
-
-  double a = 2.23606797749978969;  // sqrt(5); used by leaky_relu alone
-  Mode mode = Mode::kFanIn;
-  Nonlinearity nonlinearity = Nonlinearity::kLeakyRelu;
-  friend bool operator==(const KaimingUniformInit&,
-                         const KaimingUniformInit&) = default;
-};
-// What torch.nn.Linear and Conv do for their biases: uniform in
-// +-1/sqrt(fan_in) of the weight that the bias belongs to; zeros where fan_in
-// is 0.
-struct FanInUniformInit {
-  int64_t fan_in = 0;
-  friend bool operator==(const FanInUniformInit&,
-                         const FanInUniformInit&) = default;
-};
-
-using Initializer = std::variant<ConstantInit, NormalInit, UniformInit,
-                                 KaimingUniformInit, FanInUniformInit>;
 
 enum class EntryKind { kParameter, kBuffer };
 
@@ -75,14 +38,24 @@ struct Architecture {
   // The last part of its resource name, and the class name in PyTorch's
   // messages: "NetB".
   std::string name;
+  // Given by the store: 0 of a built-in one, and of one that is not stored yet.
+  int64_t version = 0;
   std::vector<ArchitectureEntry> entries;  // in state_dict order
   // Every module of the model in traversal order, those without parameters
   // too: it decides the order in which PyTorch lists unexpected keys. May be
   // empty; then the modules are those that the keys imply.
   std::vector<ModuleVersion> modules;
+  // The module that it is, where it was registered as one; then `entries` and
+  // `modules` are what the module has.
+  std::optional<ModuleDeclaration> module;
+  // The checkpoint that keeps the values of its StoredInits, where it has any.
+  std::optional<CheckpointName> initial_values;
 
   friend bool operator==(const Architecture&, const Architecture&) = default;
 };
+
+// What ArchitectureName::Parse takes: "NetB", or "mine/versions/2".
+std::string VersionedName(const Architecture& architecture);
 
 // INVALID_ARGUMENT, naming the field, when `architecture` cannot be used: a
 // name that is not 1 to 128 of [A-Za-z0-9._-] starting with a letter or digit;
@@ -91,13 +64,6 @@ struct Architecture {
 // that needs a fan which the shape does not have (fewer than two dimensions),
 // or that makes fractions for a type that has none.
 absl::Status ValidateArchitecture(const Architecture& architecture);
-
-// What of that concerns an initializer: whether it can make a tensor of `spec`.
-absl::Status ValidateInitializer(const Initializer& initializer,
-                                 const TensorSpec& spec);
-
-// "zeros", "constant", "normal", ...: for messages and reports.
-absl::string_view InitializerName(const Initializer& initializer);
 
 }  // namespace warmstart
 

@@ -2,78 +2,20 @@
 
 #include <string>
 
+#include "server/model/initializer_json.h"
 #include "server/model/json_codec.h"
+#include "server/model/module_declaration_json.h"
 
 namespace warmstart {
 namespace {
 
 using json_codec::Json;
-using json_codec::Malformed;
-
-// A double that comes back bit for bit: JSON has no infinities or NaN.
-Json DoubleToJson(double value) {
-  if (value != value) return "nan";
-  if (value > 1.7976931348623157e308) return "inf";
-  if (value < -1.7976931348623157e308) return "-inf";
-  return value;
-}
-
-double DoubleFromJson(const Json& json) {
-  return json.is_string() ? std::stod(json.get<std::string>())
-                          : json.get<double>();
-}
-
-Json InitializerToJson(const Initializer& initializer) {
-  if (const auto* init = std::get_if<ConstantInit>(&initializer)) {
-    return Json{{"kind", "constant"}, {"value", DoubleToJson(init->value)}};
-  }
-  if (const auto* init = std::get_if<NormalInit>(&initializer)) {
-    return Json{{"kind", "normal"}, {"mean", init->mean}, {"std", init->std}};
-  }
-  if (const auto* init = std::get_if<UniformInit>(&initializer)) {
-    return Json{{"kind", "uniform"}, {"low", init->low}, {"high", init->high}};
-  }
-  if (const auto* init = std::get_if<FanInUniformInit>(&initializer)) {
-    return Json{{"kind", "fan_in_uniform"}, {"fan_in", init->fan_in}};
-  }
-  const auto& init = std::get<KaimingUniformInit>(initializer);
-  return Json{{"kind", "kaiming_uniform"},
-              {"a", init.a},
-              {"mode", static_cast<int>(init.mode)},
-              {"nonlinearity", static_cast<int>(init.nonlinearity)}};
-}
-
-Initializer InitializerFromJson(const Json& json) {
-  const std::string kind = json.at("kind").get<std::string>();
-  if (kind == "constant") {
-    return ConstantInit{DoubleFromJson(json.at("value"))};
-  }
-  if (kind == "normal") {
-    return NormalInit{json.at("mean").get<double>(),
-                      json.at("std").get<double>()};
-  }
-  if (kind == "uniform") {
-    return UniformInit{json.at("low").get<double>(),
-                       json.at("high").get<double>()};
-  }
-  if (kind == "fan_in_uniform") {
-    return FanInUniformInit{json.at("fan_in").get<int64_t>()};
-  }
-  if (kind == "kaiming_uniform") {
-    return KaimingUniformInit{
-        json.at("a").get<double>(),
-        static_cast<KaimingUniformInit::Mode>(json.at("mode").get<int>()),
-        static_cast<KaimingUniformInit::Nonlinearity>(
-            json.at("nonlinearity").get<int>())};
-  }
-  throw Malformed("unknown initializer '" + kind + "'");
-}
 
 Json EntryToJson(const ArchitectureEntry& entry) {
   Json json = json_codec::SpecToJson(entry.spec);
   json["key"] = entry.key;
   json["buffer"] = entry.kind == EntryKind::kBuffer;
-  json["initializer"] = InitializerToJson(entry.initializer);
+  json["initializer"] = json_codec::InitializerToJson(entry.initializer);
   if (!entry.tied_to.empty()) json["tied_to"] = entry.tied_to;
   return json;
 }
@@ -83,7 +25,7 @@ ArchitectureEntry EntryFromJson(const Json& json) {
       json.at("key").get<std::string>(), json_codec::SpecFromJson(json),
       json.at("buffer").get<bool>() ? EntryKind::kBuffer
                                     : EntryKind::kParameter,
-      InitializerFromJson(json.at("initializer")),
+      json_codec::InitializerFromJson(json.at("initializer")),
       json.value("tied_to", std::string())};
 }
 
@@ -96,6 +38,13 @@ Architecture Decode(const Json& json) {
   for (const Json& module : json.at("modules")) {
     architecture.modules.push_back({module.at("path").get<std::string>(),
                                     module.at("version").get<int64_t>()});
+  }
+  if (json.contains("module")) {
+    architecture.module = json_codec::DeclarationFromJson(json.at("module"));
+  }
+  if (json.contains("initial_values")) {
+    architecture.initial_values = json_codec::OrThrow(
+        CheckpointName::Parse(json.at("initial_values").get<std::string>()));
   }
   return architecture;
 }
@@ -111,9 +60,16 @@ std::string ArchitectureToJson(const Architecture& architecture) {
   for (const ModuleVersion& module : architecture.modules) {
     modules.push_back({{"path", module.path}, {"version", module.version}});
   }
-  return json_codec::Dump(Json{{"name", architecture.name},
-                               {"entries", std::move(entries)},
-                               {"modules", std::move(modules)}});
+  Json json = {{"name", architecture.name},
+               {"entries", std::move(entries)},
+               {"modules", std::move(modules)}};
+  if (architecture.module.has_value()) {
+    json["module"] = json_codec::DeclarationToJson(*architecture.module);
+  }
+  if (architecture.initial_values.has_value()) {
+    json["initial_values"] = architecture.initial_values->ToString();
+  }
+  return json_codec::Dump(json);
 }
 
 absl::StatusOr<Architecture> ArchitectureFromJson(absl::string_view json) {

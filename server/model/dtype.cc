@@ -49,6 +49,26 @@ int DTypeSize(DType dtype) { return InfoOf(dtype).size; }
 
 int DTypeWordSize(DType dtype) { return InfoOf(dtype).word_size; }
 
+bool IsFloatingPoint(DType dtype) {
+  switch (dtype) {
+    case DType::kFloat16:
+    case DType::kBFloat16:
+    case DType::kFloat32:
+    case DType::kFloat64:
+    case DType::kComplex32:
+    case DType::kComplex64:
+    case DType::kComplex128:
+    case DType::kFloat8E4M3FN:
+    case DType::kFloat8E5M2:
+    case DType::kFloat8E4M3FNUZ:
+    case DType::kFloat8E5M2FNUZ:
+    case DType::kFloat8E8M0FNU:
+      return true;
+    default:
+      return false;
+  }
+}
+
 absl::string_view DTypeName(DType dtype) { return InfoOf(dtype).name; }
 
 absl::StatusOr<DType> ParseDType(absl::string_view name) {

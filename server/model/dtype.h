@@ -52,6 +52,9 @@ int DTypeSize(DType dtype);
 // types, the whole element for all others.
 int DTypeWordSize(DType dtype);
 
+// Whether it holds fractions, complex ones too.
+bool IsFloatingPoint(DType dtype);
+
 // PyTorch's name without the "torch." prefix, e.g. "float32".
 absl::string_view DTypeName(DType dtype);
 

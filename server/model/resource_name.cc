@@ -6,6 +6,8 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/ascii.h"
+#include "absl/strings/match.h"
+#include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
@@ -16,6 +18,9 @@ namespace {
 constexpr absl::string_view kCheckpoints = "checkpoints/";
 constexpr absl::string_view kAliases = "aliases/";
 constexpr absl::string_view kArchitectures = "architectures/";
+constexpr absl::string_view kVersions = "/versions/";
+// JSON and Python's floats hold it exactly.
+constexpr int64_t kMaxVersion = int64_t{1} << 53;
 
 bool IsIdCharacter(char c) {
   return absl::ascii_isalnum(c) || c == '.' || c == '_' || c == '-';
@@ -50,6 +55,14 @@ bool IsArchitectureId(absl::string_view id) {
     if (!IsIdCharacter(c)) return false;
   }
   return true;
+}
+
+// One text for each version: no sign, no leading zeros.
+bool ParseVersion(absl::string_view text, int64_t* version) {
+  if (text.empty() || !absl::ascii_isdigit(text[0]) || text[0] == '0') {
+    return false;
+  }
+  return absl::SimpleAtoi(text, version) && *version <= kMaxVersion;
 }
 
 }  // namespace
@@ -92,15 +105,29 @@ absl::StatusOr<AliasName> AliasName::Parse(absl::string_view name) {
 
 std::string AliasName::ToString() const { return absl::StrCat(kAliases, id_); }
 
-absl::StatusOr<std::string> ParseArchitectureName(absl::string_view name) {
-  absl::string_view id = absl::StripPrefix(name, kArchitectures);
-  if (!IsArchitectureId(id)) {
+absl::StatusOr<ArchitectureName> ArchitectureName::Parse(
+    absl::string_view name) {
+  std::pair<absl::string_view, absl::string_view> parts = absl::StrSplit(
+      absl::StripPrefix(name, kArchitectures), absl::MaxSplits(kVersions, 1));
+  if (!IsArchitectureId(parts.first)) {
     return absl::InvalidArgumentError(absl::StrCat(
         "'", name,
         "' cannot be the name of an architecture; use up to 128 of letters, "
         "digits, '.', '_', '-', the first a letter or digit"));
   }
-  return std::string(id);
+  int64_t version = 0;
+  const bool has_version = absl::StrContains(name, kVersions);
+  if (has_version && !ParseVersion(parts.second, &version)) {
+    return absl::InvalidArgumentError(
+        absl::StrCat("'", name, "': '", parts.second,
+                     "' cannot be a version; versions are numbers from 1"));
+  }
+  return ArchitectureName(std::string(parts.first), version);
+}
+
+std::string ArchitectureName::ToString() const {
+  return version_ == 0 ? absl::StrCat(kArchitectures, id_)
+                       : absl::StrCat(kArchitectures, id_, kVersions, version_);
 }
 
 }  // namespace warmstart

@@ -1,9 +1,10 @@
 // The names under which the API's resources go: checkpoints/{id},
-// aliases/{alias}, architectures/{architecture}.
+// aliases/{alias}, architectures/{architecture}/versions/{version}.
 
 #ifndef WARMSTART_SERVER_MODEL_RESOURCE_NAME_H_
 #define WARMSTART_SERVER_MODEL_RESOURCE_NAME_H_
 
+#include <cstdint>
 #include <string>
 #include <utility>
 
@@ -57,9 +58,35 @@ class AliasName {
   std::string id_;
 };
 
-// The id in "architectures/{id}" or bare "{id}": 1 to 128 of [A-Za-z0-9._-],
-// the first a letter or digit.
-absl::StatusOr<std::string> ParseArchitectureName(absl::string_view name);
+// The name of a version of an architecture, or, where `version` is 0, of a
+// built-in one or of whichever version is the newest. Its id is 1 to 128 of
+// [A-Za-z0-9._-], the first a letter or digit.
+class ArchitectureName {
+ public:
+  ArchitectureName() = default;
+
+  // Takes "architectures/{id}", "architectures/{id}/versions/{version}", and
+  // both without "architectures/"; a version is 1 to 2^53 in plain digits.
+  static absl::StatusOr<ArchitectureName> Parse(absl::string_view name);
+
+  const std::string& id() const { return id_; }
+  int64_t version() const { return version_; }
+  ArchitectureName WithVersion(int64_t version) const {
+    return ArchitectureName(id_, version);
+  }
+  // "architectures/{id}" or "architectures/{id}/versions/{version}".
+  std::string ToString() const;
+
+  friend bool operator==(const ArchitectureName&,
+                         const ArchitectureName&) = default;
+
+ private:
+  ArchitectureName(std::string id, int64_t version)
+      : id_(std::move(id)), version_(version) {}
+
+  std::string id_;
+  int64_t version_ = 0;
+};
 
 }  // namespace warmstart
 

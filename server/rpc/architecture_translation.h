@@ -1,10 +1,8 @@
-// Architectures and initializers of the API, as the model's. Errors are
+// Architectures of the API, from and to the model's. Errors are
 // INVALID_ARGUMENT and name the field.
 
 #ifndef WARMSTART_SERVER_RPC_ARCHITECTURE_TRANSLATION_H_
 #define WARMSTART_SERVER_RPC_ARCHITECTURE_TRANSLATION_H_
-
-#include <string>
 
 #include "absl/status/statusor.h"
 #include "server/model/architecture.h"
@@ -12,12 +10,13 @@
 
 namespace warmstart::rpc {
 
-// `field` is the path of the initializer, for messages.
-absl::StatusOr<Initializer> FromProto(const v1::Initializer& proto,
-                                      const std::string& field);
-
-// Without the architecture's own validation.
+// Without the architecture's own validation, and without initial_values, which
+// names a checkpoint.
 absl::StatusOr<Architecture> FromProto(const v1::Architecture& proto);
+
+// Without built_in and has_forward.
+void ToProto(const Architecture& architecture, v1::Architecture* proto);
+void ToProto(const Architecture& architecture, v1::ArchitectureSummary* proto);
 
 }  // namespace warmstart::rpc
 

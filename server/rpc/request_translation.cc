@@ -10,7 +10,7 @@
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/model/resource_name.h"
-#include "server/rpc/architecture_translation.h"
+#include "server/rpc/initializer_translation.h"
 #include "server/rpc/matching_translation.h"
 
 namespace warmstart::rpc {
@@ -154,8 +154,8 @@ absl::StatusOr<store::ListCheckpointsOptions> FromProto(
     const v1::ListCheckpointsRequest& request) {
   store::ListCheckpointsOptions options;
   if (!request.architecture().empty()) {
-    absl::StatusOr<std::string> name =
-        ParseArchitectureName(request.architecture());
+    absl::StatusOr<ArchitectureName> name =
+        ArchitectureName::Parse(request.architecture());
     if (!name.ok()) {
       return InvalidField("architecture", name.status().message());
     }

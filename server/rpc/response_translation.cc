@@ -10,19 +10,10 @@
 namespace warmstart::rpc {
 namespace {
 
-std::string ArchitectureResource(const std::string& name) {
-  return name.empty() ? "" : absl::StrCat("architectures/", name);
-}
-
 void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
   const int64_t nanos = absl::ToUnixNanos(time);
   proto->set_seconds(nanos / 1'000'000'000);
   proto->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
-}
-
-void ToProto(const Shape& shape,
-             google::protobuf::RepeatedField<int64_t>* proto) {
-  proto->Assign(shape.sizes().begin(), shape.sizes().end());
 }
 
 template <typename Strings>
@@ -126,12 +117,12 @@ void ToProto(const TargetReport& entry, v1::TargetEntry* proto) {
   proto->set_outcome(ToProto(entry.outcome));
   proto->set_buffer(entry.kind == EntryKind::kBuffer);
   proto->set_dtype(std::string(DTypeName(entry.spec.dtype())));
-  ToProto(entry.spec.shape(), proto->mutable_shape());
+  rpc::ToProto(entry.spec.shape(), proto->mutable_shape());
   if (entry.source >= 0) proto->set_source(entry.source);
   proto->set_source_key(entry.source_key);
   if (entry.source_spec.has_value()) {
     proto->set_source_dtype(std::string(DTypeName(entry.source_spec->dtype())));
-    ToProto(entry.source_spec->shape(), proto->mutable_source_shape());
+    rpc::ToProto(entry.source_spec->shape(), proto->mutable_source_shape());
   }
   ToProto(entry.rules, proto->mutable_rules());
   proto->set_initializer(entry.initializer);
@@ -147,58 +138,23 @@ void ToProto(const TargetReport& entry, v1::TargetEntry* proto) {
   proto->set_underflow_count(entry.counts.underflowed);
 }
 
-struct InitializerToProto {
-  v1::Initializer* proto;
-
-  void operator()(const ConstantInit& init) const {
-    if (init.value == 0) {
-      proto->mutable_zeros();
-    } else if (init.value == 1) {
-      proto->mutable_ones();
-    } else {
-      proto->mutable_constant()->set_value(init.value);
-    }
-  }
-  void operator()(const NormalInit& init) const {
-    proto->mutable_normal()->set_mean(init.mean);
-    proto->mutable_normal()->set_std(init.std);
-  }
-  void operator()(const UniformInit& init) const {
-    proto->mutable_uniform()->set_low(init.low);
-    proto->mutable_uniform()->set_high(init.high);
-  }
-  void operator()(const KaimingUniformInit& init) const {
-    v1::Initializer::KaimingUniform* kaiming = proto->mutable_kaiming_uniform();
-    kaiming->set_a(init.a);
-    kaiming->set_mode(
-        init.mode == KaimingUniformInit::Mode::kFanIn ? "fan_in" : "fan_out");
-    kaiming->set_nonlinearity(Name(init.nonlinearity));
-  }
-  void operator()(const FanInUniformInit& init) const {
-    proto->mutable_fan_in_uniform()->set_fan_in(init.fan_in);
-  }
-
-  static const char* Name(KaimingUniformInit::Nonlinearity nonlinearity) {
-    switch (nonlinearity) {
-      case KaimingUniformInit::Nonlinearity::kLeakyRelu:
-        return "leaky_relu";
-      case KaimingUniformInit::Nonlinearity::kRelu:
-        return "relu";
-      case KaimingUniformInit::Nonlinearity::kLinear:
-        return "linear";
-      case KaimingUniformInit::Nonlinearity::kTanh:
-        return "tanh";
-    }
-    return "";
-  }
-};
-
 }  // namespace
+
+std::string ArchitectureResource(const std::string& name) {
+  return name.empty() ? "" : absl::StrCat("architectures/", name);
+}
+
+void ToProto(const Shape& shape,
+             google::protobuf::RepeatedField<int64_t>* proto) {
+  proto->Assign(shape.sizes().begin(), shape.sizes().end());
+}
 
 absl::Status ToProto(const store::Checkpoint& checkpoint,
                      v1::Checkpoint* proto) {
   proto->set_name(checkpoint.name.ToString());
-  proto->set_architecture(ArchitectureResource(checkpoint.architecture));
+  if (checkpoint.architecture.has_value()) {
+    proto->set_architecture(checkpoint.architecture->ToString());
+  }
   ToProto(checkpoint.create_time, proto->mutable_create_time());
   proto->mutable_labels()->insert(checkpoint.labels.begin(),
                                   checkpoint.labels.end());
@@ -302,38 +258,6 @@ void ToProto(const store::Alias& alias, v1::Alias* proto) {
   proto->set_name(alias.name.ToString());
   proto->set_checkpoint(alias.checkpoint.ToString());
   ToProto(alias.update_time, proto->mutable_update_time());
-}
-
-void ToProto(const Architecture& architecture, v1::Architecture* proto) {
-  proto->set_name(ArchitectureResource(architecture.name));
-  for (const ArchitectureEntry& entry : architecture.entries) {
-    v1::ArchitectureEntry* out = proto->add_entries();
-    out->set_key(entry.key);
-    ToProto(entry.spec.shape(), out->mutable_shape());
-    out->set_dtype(std::string(DTypeName(entry.spec.dtype())));
-    out->set_buffer(entry.kind == EntryKind::kBuffer);
-    std::visit(InitializerToProto{out->mutable_initializer()},
-               entry.initializer);
-    out->set_tied_to(entry.tied_to);
-  }
-  for (const ModuleVersion& module : architecture.modules) {
-    v1::Module* out = proto->add_modules();
-    out->set_path(module.path);
-    out->set_version(module.version);
-  }
-}
-
-void ToProto(const Architecture& architecture, v1::ArchitectureSummary* proto) {
-  proto->set_name(ArchitectureResource(architecture.name));
-  proto->set_entry_count(static_cast<int64_t>(architecture.entries.size()));
-  int64_t parameters = 0;
-  int64_t bytes = 0;
-  for (const ArchitectureEntry& entry : architecture.entries) {
-    parameters += entry.spec.num_elements();
-    bytes += entry.spec.num_bytes();
-  }
-  proto->set_parameter_count(parameters);
-  proto->set_size_bytes(bytes);
 }
 
 }  // namespace warmstart::rpc

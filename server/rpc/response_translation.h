@@ -3,6 +3,8 @@
 #ifndef WARMSTART_SERVER_RPC_RESPONSE_TRANSLATION_H_
 #define WARMSTART_SERVER_RPC_RESPONSE_TRANSLATION_H_
 
+#include <string>
+
 #include "absl/status/status.h"
 #include "server/model/architecture.h"
 #include "server/model/manifest.h"
@@ -14,6 +16,12 @@
 #include "warmstart/v1/report.pb.h"
 
 namespace warmstart::rpc {
+
+// "architectures/{name}", where the name may have a version; "" for "".
+std::string ArchitectureResource(const std::string& name);
+
+void ToProto(const Shape& shape,
+             google::protobuf::RepeatedField<int64_t>* proto);
 
 // DATA_LOSS when what the catalog keeps of a checkpoint cannot be read. The
 // report and metadata are left out: that is the BASIC view.
@@ -27,9 +35,6 @@ void ToProto(const MatchReport& report, v1::MatchReport* proto);
 void ToProto(const ManifestEntry& entry, v1::ManifestEntry* proto);
 void ToProto(const ManifestDiff& diff, v1::DiffCheckpointsResponse* proto);
 void ToProto(const store::Alias& alias, v1::Alias* proto);
-// Without built_in and has_forward.
-void ToProto(const Architecture& architecture, v1::Architecture* proto);
-void ToProto(const Architecture& architecture, v1::ArchitectureSummary* proto);
 
 }  // namespace warmstart::rpc
 

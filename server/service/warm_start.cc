@@ -7,6 +7,7 @@
 #include "server/base/status_macros.h"
 #include "server/service/disk_status.h"
 #include "server/service/fresh_tensors.h"
+#include "server/service/lost_tensor.h"
 #include "server/service/origin.h"
 #include "server/service/stored_result.h"
 #include "server/service/value_report.h"
@@ -47,7 +48,8 @@ absl::StatusOr<store::Checkpoint> Commit(const Job& job, Manifest manifest,
                                          uint64_t seed, store::Draft& draft) {
   store::NewCheckpoint checkpoint;
   checkpoint.manifest = std::move(manifest);
-  checkpoint.architecture = job.model->schema().name;
+  ASSIGN_OR_RETURN(checkpoint.architecture,
+                   ArchitectureName::Parse(VersionedName(job.model->schema())));
   checkpoint.labels = job.request.options.labels;
   checkpoint.report_json = MatchReportToJson(report);
   checkpoint.origin_json = OriginToJson(OriginOf(job, seed));
@@ -55,6 +57,16 @@ absl::StatusOr<store::Checkpoint> Commit(const Job& job, Manifest manifest,
   checkpoint.request_id = job.request.options.request_id;
   checkpoint.request_fingerprint = job.fingerprint;
   return DiskStatus(draft.Commit(checkpoint));
+}
+
+// With the first source that the tensor is of.
+absl::Status NameLostSource(const absl::Status& status,
+                            const std::vector<SourceCheckpoint>& sources) {
+  for (const SourceCheckpoint& source : sources) {
+    absl::Status named = NameLostTensor(status, source.name, *source.manifest);
+    if (named != status) return named;
+  }
+  return status;
 }
 
 // Executes a plan whose verdict is OK.
@@ -73,7 +85,9 @@ absl::StatusOr<WarmStartResult> Execute(const Job& job, planner::Plan plan,
   load.sources = manifests;
   load.count_unchanged = job.request.refuse_non_finite;
   const std::unique_ptr<store::Draft> draft = store.NewDraft();
-  ASSIGN_OR_RETURN(LoadedModel loaded, LoadModel(load, store, *draft));
+  absl::StatusOr<LoadedModel> made = LoadModel(load, store, *draft);
+  if (!made.ok()) return NameLostSource(made.status(), job.sources);
+  LoadedModel loaded = *std::move(made);
 
   WarmStartResult result;
   result.report = std::move(plan.report);

@@ -144,12 +144,27 @@ class Writer {
     Add(override.keys, override.initializer);
   }
   void operator()(const ConstantInit& init) { Add(init.value); }
-  void operator()(const NormalInit& init) { Add(init.mean, init.std); }
+  void operator()(const NormalInit& init) {
+    Add(init.mean, init.std, init.zero_row);
+  }
   void operator()(const UniformInit& init) { Add(init.low, init.high); }
   void operator()(const KaimingUniformInit& init) {
     Add(init.a, init.mode, init.nonlinearity);
   }
+  void operator()(const KaimingNormalInit& init) {
+    Add(init.a, init.mode, init.nonlinearity);
+  }
+  void operator()(const XavierUniformInit& init) { Add(init.gain); }
+  void operator()(const XavierNormalInit& init) { Add(init.gain); }
+  void operator()(const TruncNormalInit& init) {
+    Add(init.mean, init.std, init.a, init.b);
+  }
+  void operator()(const OrthogonalInit& init) { Add(init.gain); }
+  void operator()(const SparseInit& init) { Add(init.sparsity, init.std); }
+  void operator()(const EyeInit&) {}
+  void operator()(const DiracInit& init) { Add(init.groups); }
   void operator()(const FanInUniformInit& init) { Add(init.fan_in); }
+  void operator()(const StoredInit& init) { Add(init.key); }
 
   void operator()(const planner::CoverageGate& gate) {
     Add(gate.keys, gate.min_coverage);

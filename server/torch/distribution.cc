@@ -4,6 +4,7 @@
 
 #include <cmath>
 #include <cstdint>
+#include <stdexcept>
 
 #include "absl/types/span.h"
 #include "server/torch/tensor_bridge.h"
@@ -20,15 +21,18 @@ Distribution SymmetricUniform(double bound) {
 }
 
 // torch.nn.init.calculate_gain
-double Gain(const KaimingUniformInit& init) {
-  switch (init.nonlinearity) {
-    case KaimingUniformInit::Nonlinearity::kLeakyRelu:
-      return std::sqrt(2.0 / (1 + init.a * init.a));
-    case KaimingUniformInit::Nonlinearity::kRelu:
+double Gain(Nonlinearity nonlinearity, double a) {
+  switch (nonlinearity) {
+    case Nonlinearity::kLeakyRelu:
+      return std::sqrt(2.0 / (1 + a * a));
+    case Nonlinearity::kRelu:
       return std::sqrt(2.0);
-    case KaimingUniformInit::Nonlinearity::kTanh:
+    case Nonlinearity::kTanh:
       return 5.0 / 3;
-    case KaimingUniformInit::Nonlinearity::kLinear:
+    case Nonlinearity::kSelu:
+      return 3.0 / 4;
+    case Nonlinearity::kSigmoid:
+    case Nonlinearity::kLinear:
       break;
   }
   return 1;
@@ -36,9 +40,9 @@ double Gain(const KaimingUniformInit& init) {
 
 // torch.nn.init._calculate_fan_in_and_fan_out: the maps on one side, times the
 // size of the receptive field.
-int64_t Fan(KaimingUniformInit::Mode mode, const Shape& shape) {
+int64_t Fan(FanMode mode, const Shape& shape) {
   const absl::Span<const int64_t> sizes = shape.sizes();
-  int64_t fan = sizes[mode == KaimingUniformInit::Mode::kFanIn ? 1 : 0];
+  int64_t fan = sizes[mode == FanMode::kFanIn ? 1 : 0];
   for (int64_t size : sizes.subspan(2)) fan *= size;
   return fan;
 }
@@ -60,12 +64,16 @@ struct Resolver {
     if (shape.num_elements() == 0) return Constant(0);
     const double fan = static_cast<double>(Fan(init.mode, shape));
     // In torch's order: another one rounds differently.
-    const double std = Gain(init) / std::sqrt(fan);
+    const double std = Gain(init.nonlinearity, init.a) / std::sqrt(fan);
     return SymmetricUniform(std::sqrt(3.0) * std);
   }
   Distribution operator()(const FanInUniformInit& init) const {
     if (init.fan_in == 0) return Constant(0);
     return SymmetricUniform(1 / std::sqrt(static_cast<double>(init.fan_in)));
+  }
+  template <typename Other>
+  Distribution operator()(const Other&) const {
+    throw std::invalid_argument("this initializer is not there yet");
   }
 };
 

@@ -35,6 +35,44 @@ struct OwnedTensor {
   std::string bytes;
 };
 
+// A tensor that keeps its values alive.
+struct StateTensor {
+  HostTensor tensor;
+  std::shared_ptr<const void> owner;
+};
+
+// A tensor that goes into a model. "" as its name: its position counts.
+struct ModelInput {
+  std::string name;
+  HostTensor tensor;
+};
+
+// A tensor that came out of a model.
+struct ModelOutput {
+  std::string name;
+  OwnedTensor tensor;
+  int64_t num_non_finite = 0;  // NaNs and infinities
+};
+
+// A model on a device, in evaluation mode. Immutable and thread-safe.
+class RunnableModel {
+ public:
+  virtual ~RunnableModel() = default;
+
+  virtual const Device& device() const = 0;
+  // What its tensors take on the device, those that lie in borrowed memory too.
+  virtual int64_t num_bytes() const = 0;
+
+  // Runs the model, without gradients. Inputs come all by position or all by
+  // name.
+  //   INVALID_ARGUMENT    the model does not take these inputs; says which it
+  //                       takes, and of which shape and dtype
+  //   RESOURCE_EXHAUSTED  out of memory, or the outputs take more than
+  //                       `max_output_bytes`
+  virtual absl::StatusOr<std::vector<ModelOutput>> Forward(
+      absl::Span<const ModelInput> inputs, int64_t max_output_bytes) const = 0;
+};
+
 // Gives the tensors that derivations name. bytes.data() is null for one that it
 // does not have.
 using SourceTensors = absl::FunctionRef<HostTensor(const SourceOp&)>;
@@ -58,6 +96,9 @@ struct LoadEntry {
   const Derivation* value = nullptr;
   // Makes its fresh values in place of the schema's; null for the schema's.
   const Initializer* initializer = nullptr;
+  // Its fresh values, where the initializer is a StoredInit; needed where the
+  // entry is initialised, or the value made of fresh ones. Borrowed.
+  HostTensor stored;
   // dtype of the result; its shape is the schema's.
   DType dtype = DType::kFloat32;
   // Where the result's values are written; its size is the result's size in
@@ -89,7 +130,8 @@ class ModelArchitecture {
   // Python's torch.manual_seed(seed); NetA().state_dict(). Those of a schema,
   // and those of an initializer that is not the architecture's, come from a
   // generator of their own for each key, seeded from (seed, key). An entry that
-  // is tied to another has that one's fresh values.
+  // is tied to another has that one's fresh values, and one whose initializer
+  // is a StoredInit those that the LoadEntry gives.
   //
   // Memory: initializing, copying and casting take a few MiB, however large the
   // tensors are; what is computed takes room for its operands and results.
@@ -101,13 +143,16 @@ class ModelArchitecture {
                                    absl::Span<const LoadEntry> entries,
                                    SourceTensors sources) const = 0;
 
-  // Runs the model in evaluation mode on `device`. `state` has one tensor for
-  // each entry of the schema, in its order.
-  //   FAILED_PRECONDITION  the architecture has no forward
-  //   INVALID_ARGUMENT     the state or the input does not fit
-  virtual absl::StatusOr<OwnedTensor> Forward(
-      const Device& device, absl::Span<const HostTensor> state,
-      const HostTensor& input) const = 0;
+  // Puts the model on `device`, ready to run. `state` has one tensor for each
+  // entry of the schema, in its order; dtypes may differ from the schema's. On
+  // the CPU the model computes with the tensors where they lie, if they are
+  // aligned, and holds their owners; elsewhere it holds copies.
+  //   FAILED_PRECONDITION  the architecture has no forward, or the device is
+  //                        gone
+  //   INVALID_ARGUMENT     the state does not fit
+  //   RESOURCE_EXHAUSTED   out of memory on the device or the host
+  virtual absl::StatusOr<std::shared_ptr<const RunnableModel>> Load(
+      const Device& device, absl::Span<const StateTensor> state) const = 0;
 };
 
 // The two networks of PyTorch's warm-start recipe, as it defines them.
@@ -118,6 +163,16 @@ std::unique_ptr<ModelArchitecture> MakeNetB();
 // `architecture` has passed ValidateArchitecture.
 std::unique_ptr<ModelArchitecture> MakeSchemaArchitecture(
     Architecture architecture);
+
+// An architecture that is declared as a module, with `name`. Its schema is what
+// torch.nn's module has: keys, shapes, initializers. With the same seed its
+// fresh values on the CPU equal, bit for bit, those of
+// torch.manual_seed(seed) and the module's constructors in Python.
+//   INVALID_ARGUMENT  an unknown type or option, or one that torch.nn refuses;
+//                     the message begins with its place, as
+//                     "module.children[2].options.kernel_size"
+absl::StatusOr<std::unique_ptr<ModelArchitecture>> MakeDeclaredArchitecture(
+    std::string name, const ModuleDeclaration& module);
 
 }  // namespace warmstart::backend
 

@@ -22,13 +22,12 @@ class SchemaArchitecture : public ModelArchitecture {
                           entries, sources);
   }
 
-  absl::StatusOr<OwnedTensor> Forward(const Device&,
-                                      absl::Span<const HostTensor>,
-                                      const HostTensor&) const override {
+  absl::StatusOr<std::shared_ptr<const RunnableModel>> Load(
+      const Device&, absl::Span<const StateTensor>) const override {
     return absl::FailedPreconditionError(
         absl::StrCat(schema_.name,
-                     " is known by its schema alone and has no "
-                     "forward function"));
+                     " is known by its schema alone and has no forward; "
+                     "register it by its module"));
   }
 
  private:

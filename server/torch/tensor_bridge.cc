@@ -75,6 +75,13 @@ absl::StatusOr<DType> ToDType(at::ScalarType type) {
       "values of type ", c10::toString(type), " cannot be stored"));
 }
 
+TensorSpec SpecOf(const at::Tensor& tensor) {
+  const absl::StatusOr<DType> dtype = ToDType(tensor.scalar_type());
+  TORCH_CHECK(dtype.ok(), std::string(dtype.status().message()));
+  return TensorSpec::Create(*dtype, Shape::Create(tensor.sizes().vec()).value())
+      .value();
+}
+
 at::IntArrayRef ToSizes(const Shape& shape) {
   return at::IntArrayRef(shape.sizes().data(), shape.sizes().size());
 }

@@ -24,6 +24,9 @@ at::ScalarType ToScalarType(DType dtype);
 // INVALID_ARGUMENT for types that this server does not have (quantized ones).
 absl::StatusOr<DType> ToDType(at::ScalarType type);
 
+// Throws for types that this server does not have.
+TensorSpec SpecOf(const at::Tensor& tensor);
+
 at::IntArrayRef ToSizes(const Shape& shape);
 at::Device ToAtDevice(const Device& device);
 

@@ -29,8 +29,7 @@ TEST(ArchitectureJsonTest, EveryInitializerComesBack) {
       NormalInit{0.25, 1e-300},
       UniformInit{-0.1, 0.30000000000000004},
       KaimingUniformInit{},
-      KaimingUniformInit{0.2, KaimingUniformInit::Mode::kFanOut,
-                         KaimingUniformInit::Nonlinearity::kTanh},
+      KaimingUniformInit{0.2, FanMode::kFanOut, Nonlinearity::kTanh},
       FanInUniformInit{400},
   };
   for (const Initializer& initializer : initializers) {

@@ -53,11 +53,30 @@ TEST(AliasNameTest, PathTricksAreRefused) {
 }
 
 TEST(ArchitectureNameTest, TakesIdsWithAndWithoutTheCollection) {
-  EXPECT_THAT(ParseArchitectureName("architectures/NetA"),
-              IsOkAndHolds("NetA"));
-  EXPECT_THAT(ParseArchitectureName("NetA"), IsOkAndHolds("NetA"));
+  for (const char* text : {"architectures/NetA", "NetA"}) {
+    ASSERT_OK_AND_ASSIGN(const auto name, ArchitectureName::Parse(text));
+    EXPECT_EQ(name.id(), "NetA");
+    EXPECT_EQ(name.version(), 0);
+    EXPECT_EQ(name.ToString(), "architectures/NetA");
+  }
   for (const char* text : {"", ".a", "a/b", "architectures/", "a b"}) {
-    EXPECT_THAT(ParseArchitectureName(text), StatusIs(kInvalid)) << text;
+    EXPECT_THAT(ArchitectureName::Parse(text), StatusIs(kInvalid)) << text;
+  }
+}
+
+TEST(ArchitectureNameTest, TakesVersions) {
+  for (const char* text :
+       {"architectures/resnet50/versions/12", "resnet50/versions/12"}) {
+    ASSERT_OK_AND_ASSIGN(const auto name, ArchitectureName::Parse(text));
+    EXPECT_EQ(name.id(), "resnet50");
+    EXPECT_EQ(name.version(), 12);
+    EXPECT_EQ(name.ToString(), "architectures/resnet50/versions/12");
+  }
+  for (const char* text :
+       {"a/versions/", "a/versions/0", "a/versions/01", "a/versions/-1",
+        "a/versions/+1", "a/versions/ 1", "a/versions/1.0", "a/versions/1/2",
+        "a/versions/9007199254740993", "/versions/1", "a/versions"}) {
+    EXPECT_THAT(ArchitectureName::Parse(text), StatusIs(kInvalid)) << text;
   }
 }
 

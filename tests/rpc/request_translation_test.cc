@@ -10,6 +10,7 @@
 #include "gtest/gtest.h"
 #include "server/base/error_info.h"
 #include "server/rpc/architecture_translation.h"
+#include "server/rpc/initializer_translation.h"
 #include "tests/service/world.h"
 #include "tests/testing/status_matchers.h"
 
@@ -153,10 +154,9 @@ TEST(ArchitectureTest, EveryFieldIsTranslated) {
   EXPECT_EQ(architecture.entries[0].key, "w");
   EXPECT_EQ(architecture.entries[0].spec.ToString(), "float16 [2, 3]");
   EXPECT_EQ(architecture.entries[0].kind, EntryKind::kParameter);
-  EXPECT_EQ(
-      architecture.entries[0].initializer,
-      Initializer(KaimingUniformInit{1, KaimingUniformInit::Mode::kFanOut,
-                                     KaimingUniformInit::Nonlinearity::kTanh}));
+  EXPECT_EQ(architecture.entries[0].initializer,
+            Initializer(
+                KaimingUniformInit{1, FanMode::kFanOut, Nonlinearity::kTanh}));
   EXPECT_EQ(architecture.entries[1].spec.ToString(), "int64 []");
   EXPECT_EQ(architecture.entries[1].kind, EntryKind::kBuffer);
   EXPECT_THAT(architecture.modules,
@@ -164,7 +164,6 @@ TEST(ArchitectureTest, EveryFieldIsTranslated) {
 }
 
 TEST(ArchitectureTest, EveryInitializerIsTranslatedWithItsDefaults) {
-  using Nonlinearity = KaimingUniformInit::Nonlinearity;
   const std::pair<std::string, Initializer> cases[] = {
       {"", ConstantInit{0}},
       {"zeros {}", ConstantInit{0}},
@@ -178,10 +177,10 @@ TEST(ArchitectureTest, EveryInitializerIsTranslatedWithItsDefaults) {
       {"kaiming_uniform { a: 0 mode: 'fan_in' nonlinearity: 'leaky_relu' }",
        KaimingUniformInit{0}},
       {"kaiming_uniform { nonlinearity: 'relu' }",
-       KaimingUniformInit{std::sqrt(5.0), KaimingUniformInit::Mode::kFanIn,
+       KaimingUniformInit{std::sqrt(5.0), FanMode::kFanIn,
                           Nonlinearity::kRelu}},
       {"kaiming_uniform { nonlinearity: 'linear' }",
-       KaimingUniformInit{std::sqrt(5.0), KaimingUniformInit::Mode::kFanIn,
+       KaimingUniformInit{std::sqrt(5.0), FanMode::kFanIn,
                           Nonlinearity::kLinear}},
       {"fan_in_uniform { fan_in: 400 }", FanInUniformInit{400}},
   };
@@ -233,7 +232,7 @@ TEST(ListCheckpointsRequestTest, EveryFieldIsTranslated) {
         labels { key: "a" value: "b" } alias: "aliases/x/*")")));
   EXPECT_EQ(options.page_size, 5);
   EXPECT_EQ(options.page_token, "t");
-  EXPECT_EQ(options.architecture, "NetA");
+  EXPECT_EQ(options.architecture->ToString(), "architectures/NetA");
   EXPECT_THAT(options.labels, ElementsAre(Pair("a", "b")));
   EXPECT_EQ(options.alias, "x/*");
 }
@@ -242,7 +241,7 @@ TEST(ListCheckpointsRequestTest, TheDefaultFiltersNothing) {
   ASSERT_OK_AND_ASSIGN(const store::ListCheckpointsOptions options,
                        FromProto(v1::ListCheckpointsRequest()));
   EXPECT_EQ(options.page_size, 50);
-  EXPECT_EQ(options.architecture, "");
+  EXPECT_FALSE(options.architecture.has_value());
   EXPECT_EQ(options.alias, "");
   EXPECT_THAT(options.labels, IsEmpty());
 }

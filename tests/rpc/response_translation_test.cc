@@ -10,6 +10,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/rpc/architecture_translation.h"
+#include "server/rpc/initializer_translation.h"
 #include "server/rpc/request_translation.h"
 #include "server/service/origin.h"
 #include "tests/service/world.h"
@@ -46,7 +47,7 @@ CheckpointName NameOf(const std::string& id) {
 store::Checkpoint MakeCheckpoint(const service::Origin& origin) {
   store::Checkpoint checkpoint;
   checkpoint.name = NameOf("abc");
-  checkpoint.architecture = "NetA";
+  checkpoint.architecture = ArchitectureName::Parse("NetA").value();
   checkpoint.create_time = absl::FromUnixNanos(1704067200'000000007);
   checkpoint.labels = {{"a", "b"}};
   checkpoint.aliases = {AliasName::Parse("x").value(),
@@ -90,9 +91,17 @@ TEST(CheckpointToProtoTest, EveryOriginIsTranslated) {
                            seed: 7 device: "cpu" })");
 }
 
+TEST(CheckpointToProtoTest, AVersionIsPartOfTheArchitecturesName) {
+  store::Checkpoint checkpoint = MakeCheckpoint(service::UploadOrigin{});
+  checkpoint.architecture = ArchitectureName::Parse("mine/versions/2").value();
+  v1::Checkpoint proto;
+  ASSERT_OK(ToProto(checkpoint, &proto));
+  EXPECT_EQ(proto.architecture(), "architectures/mine/versions/2");
+}
+
 TEST(CheckpointToProtoTest, NoArchitectureIsNoResourceName) {
   store::Checkpoint checkpoint = MakeCheckpoint(service::UploadOrigin{});
-  checkpoint.architecture = "";
+  checkpoint.architecture.reset();
   v1::Checkpoint proto;
   ASSERT_OK(ToProto(checkpoint, &proto));
   EXPECT_EQ(proto.architecture(), "");
@@ -244,8 +253,6 @@ TEST(AliasToProtoTest, EveryFieldIsTranslated) {
 
 // What is registered is what is shown, so both translations are one.
 TEST(ArchitectureToProtoTest, WhatWasTranslatedThereComesBack) {
-  using Mode = KaimingUniformInit::Mode;
-  using Nonlinearity = KaimingUniformInit::Nonlinearity;
   Architecture architecture;
   architecture.name = "mine";
   const Initializer initializers[] = {
@@ -255,10 +262,10 @@ TEST(ArchitectureToProtoTest, WhatWasTranslatedThereComesBack) {
       NormalInit{1, 0},
       UniformInit{-1, 0},
       KaimingUniformInit{},
-      KaimingUniformInit{0, Mode::kFanOut, Nonlinearity::kLeakyRelu},
-      KaimingUniformInit{1, Mode::kFanIn, Nonlinearity::kRelu},
-      KaimingUniformInit{1, Mode::kFanIn, Nonlinearity::kLinear},
-      KaimingUniformInit{1, Mode::kFanIn, Nonlinearity::kTanh},
+      KaimingUniformInit{0, FanMode::kFanOut, Nonlinearity::kLeakyRelu},
+      KaimingUniformInit{1, FanMode::kFanIn, Nonlinearity::kRelu},
+      KaimingUniformInit{1, FanMode::kFanIn, Nonlinearity::kLinear},
+      KaimingUniformInit{1, FanMode::kFanIn, Nonlinearity::kTanh},
       FanInUniformInit{400},
   };
   for (const Initializer& initializer : initializers) {

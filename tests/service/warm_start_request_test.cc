@@ -109,10 +109,8 @@ std::vector<Change> Changes() {
       WithInitializer(NormalInit{1, 0}),
       WithInitializer(UniformInit{0, 1}),
       WithInitializer(KaimingUniformInit{}),
-      WithInitializer(
-          KaimingUniformInit{.mode = KaimingUniformInit::Mode::kFanOut}),
-      WithInitializer(KaimingUniformInit{
-          .nonlinearity = KaimingUniformInit::Nonlinearity::kRelu}),
+      WithInitializer(KaimingUniformInit{.mode = FanMode::kFanOut}),
+      WithInitializer(KaimingUniformInit{.nonlinearity = Nonlinearity::kRelu}),
       WithInitializer(FanInUniformInit{1}),
       [](WarmStartRequest& r) { r.strict = true; },
       [](WarmStartRequest& r) {

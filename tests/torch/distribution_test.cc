@@ -31,7 +31,7 @@ TEST(DistributionTest, LinearWeightsAreBoundedByTheRootOfTheirFanIn) {
 TEST(DistributionTest, FansCountTheReceptiveField) {
   const Shape shape = ShapeOf({16, 6, 5, 5});
   const KaimingUniformInit fan_in;
-  const KaimingUniformInit fan_out{.mode = KaimingUniformInit::Mode::kFanOut};
+  const KaimingUniformInit fan_out{.mode = FanMode::kFanOut};
   EXPECT_NEAR(DistributionOf(fan_in, shape).b, 1 / std::sqrt(6 * 25.0), 1e-15);
   EXPECT_NEAR(DistributionOf(fan_out, shape).b, 1 / std::sqrt(16 * 25.0),
               1e-15);

@@ -9,8 +9,7 @@
 namespace warmstart::backend::testing {
 namespace {
 
-KaimingUniformInit::Nonlinearity NonlinearityFromName(const std::string& name) {
-  using Nonlinearity = KaimingUniformInit::Nonlinearity;
+Nonlinearity NonlinearityFromName(const std::string& name) {
   if (name == "relu") return Nonlinearity::kRelu;
   if (name == "linear") return Nonlinearity::kLinear;
   if (name == "tanh") return Nonlinearity::kTanh;
@@ -19,8 +18,7 @@ KaimingUniformInit::Nonlinearity NonlinearityFromName(const std::string& name) {
 
 KaimingUniformInit KaimingFromJson(const nlohmann::json& json) {
   return {.a = json["a"],
-          .mode = json["mode"] == "fan_in" ? KaimingUniformInit::Mode::kFanIn
-                                           : KaimingUniformInit::Mode::kFanOut,
+          .mode = json["mode"] == "fan_in" ? FanMode::kFanIn : FanMode::kFanOut,
           .nonlinearity = NonlinearityFromName(json["nonlinearity"])};
 }
 
@@ -39,6 +37,12 @@ const nlohmann::json& Expectations() {
 const nlohmann::json& DerivationExpectations() {
   static const auto* const expectations =
       ReadFile("derivation_expectations.json");
+  return *expectations;
+}
+
+const nlohmann::json& DeclaredExpectations() {
+  static const auto* const expectations =
+      ReadFile("declared_expectations.json");
   return *expectations;
 }
 

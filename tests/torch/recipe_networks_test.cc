@@ -167,8 +167,8 @@ TEST_P(RecipeNetworksOnDeviceTest, ForwardAnswersAndFailsAsTorchDoes) {
   for (const auto& json : testing::Expectations()["forward"]) {
     SCOPED_TRACE(json["name"].get<std::string>());
     const OwnedTensor input = testing::TensorFromJson(json["input"]);
-    const absl::StatusOr<OwnedTensor> output =
-        net_->Forward(device_, testing::Views(state), testing::View(input));
+    const absl::StatusOr<OwnedTensor> output = testing::Run(
+        *net_, device_, testing::Views(state), testing::View(input));
     if (json.contains("error")) {
       EXPECT_THAT(output, StatusIs(absl::StatusCode::kInvalidArgument));
       // A device's kernels say it in other words.
@@ -207,9 +207,9 @@ TEST_P(RecipeNetworksOnDeviceTest, ForwardRunsInTheDTypeOfTheState) {
   ASSERT_OK(net_->PartialLoad(device_, 0, loads, sources));
   const TensorSpec spec = testing::Spec(DType::kFloat64, {1, 3, 32, 32});
   const OwnedTensor input{spec, std::string(spec.num_bytes(), '\0')};
-  ASSERT_OK_AND_ASSIGN(
-      const OwnedTensor output,
-      net_->Forward(device_, testing::Views(doubles), testing::View(input)));
+  ASSERT_OK_AND_ASSIGN(const OwnedTensor output,
+                       testing::Run(*net_, device_, testing::Views(doubles),
+                                    testing::View(input)));
   EXPECT_EQ(output.spec, testing::Spec(DType::kFloat64, {1, 10}));
 }
 
@@ -220,18 +220,18 @@ TEST_P(RecipeNetworksOnDeviceTest, AStateThatDoesNotFitIsRefused) {
   std::vector<HostTensor> views = testing::Views(state);
 
   std::vector<HostTensor> short_state(views.begin(), views.end() - 1);
-  EXPECT_THAT(net_->Forward(device_, short_state, testing::View(input)),
+  EXPECT_THAT(testing::Run(*net_, device_, short_state, testing::View(input)),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        "NetB has 10 tensors, the state 9"));
 
   std::vector<HostTensor> swapped = views;
   std::swap(swapped[0], swapped[1]);
-  EXPECT_THAT(net_->Forward(device_, swapped, testing::View(input)),
+  EXPECT_THAT(testing::Run(*net_, device_, swapped, testing::View(input)),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        HasSubstr("conv1.weight: its shape is [6]")));
 
   views[9].bytes.remove_suffix(4);
-  EXPECT_THAT(net_->Forward(device_, views, testing::View(input)),
+  EXPECT_THAT(testing::Run(*net_, device_, views, testing::View(input)),
               StatusIs(absl::StatusCode::kInvalidArgument,
                        "fc3.bias: 36 bytes where float32 [10] takes 40"));
 }
@@ -242,7 +242,7 @@ TEST_P(RecipeNetworksOnDeviceTest, AnInputOfTheWrongSizeIsRefused) {
   OwnedTensor input = testing::Floats({1, 3, 1, 1}, {1, 2, 3});
   input.bytes.pop_back();
   EXPECT_THAT(
-      net_->Forward(device_, testing::Views(state), testing::View(input)),
+      testing::Run(*net_, device_, testing::Views(state), testing::View(input)),
       StatusIs(absl::StatusCode::kInvalidArgument,
                HasSubstr("input: 11 bytes")));
 }

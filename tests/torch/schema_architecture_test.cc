@@ -93,10 +93,10 @@ TEST(SchemaArchitectureTest, ItsSchemaIsTheOneThatWasGiven) {
 TEST(SchemaArchitectureTest, ForwardIsRefused) {
   const auto two = MakeSchemaArchitecture(TwoWeights());
   EXPECT_FALSE(two->has_forward());
-  EXPECT_THAT(two->Forward(Device{}, {}, {}),
+  EXPECT_THAT(testing::Run(*two, Device{}, {}, {}),
               StatusIs(absl::StatusCode::kFailedPrecondition,
-                       "Two is known by its schema alone and has no forward "
-                       "function"));
+                       "Two is known by its schema alone and has no forward; "
+                       "register it by its module"));
 }
 
 }  // namespace

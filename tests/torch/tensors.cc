@@ -91,6 +91,18 @@ absl::StatusOr<std::vector<OwnedTensor>> FreshState(
   return state;
 }
 
+absl::StatusOr<OwnedTensor> Run(const ModelArchitecture& architecture,
+                                const Device& device,
+                                const std::vector<HostTensor>& state,
+                                const HostTensor& input) {
+  std::vector<StateTensor> tensors;
+  for (const HostTensor& tensor : state) tensors.push_back({tensor, nullptr});
+  ASSIGN_OR_RETURN(const auto model, architecture.Load(device, tensors));
+  ASSIGN_OR_RETURN(std::vector<ModelOutput> outputs,
+                   model->Forward({{"", input}}, int64_t{1} << 30));
+  return std::move(outputs[0].tensor);
+}
+
 absl::StatusOr<OwnedTensor> FreshEntry(const ModelArchitecture& architecture,
                                        const Device& device, uint64_t seed,
                                        int64_t entry) {

@@ -53,6 +53,11 @@ std::vector<LoadEntry> FreshLoads(std::vector<OwnedTensor>& state);
 // Fresh values of every entry.
 absl::StatusOr<std::vector<OwnedTensor>> FreshState(
     const ModelArchitecture& architecture, const Device& device, uint64_t seed);
+// Loads the model and runs it on one input.
+absl::StatusOr<OwnedTensor> Run(const ModelArchitecture& architecture,
+                                const Device& device,
+                                const std::vector<HostTensor>& state,
+                                const HostTensor& input);
 // Fresh values of one.
 absl::StatusOr<OwnedTensor> FreshEntry(const ModelArchitecture& architecture,
                                        const Device& device, uint64_t seed,

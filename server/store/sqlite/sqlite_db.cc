@@ -23,6 +23,16 @@ constexpr char kConnectionSetup[] =
     "PRAGMA cell_size_check = ON;"
     "PRAGMA trusted_schema = OFF;";
 
+bool IsNoSpace(int system_errno) {
+  return system_errno == ENOSPC || system_errno == EDQUOT ||
+         system_errno == EFBIG;
+}
+
+bool IsNoPermission(int system_errno) {
+  return system_errno == EACCES || system_errno == EPERM ||
+         system_errno == EROFS;
+}
+
 absl::StatusCode CodeOfSqlite(int code, int system_errno) {
   switch (code & 0xFF) {
     case SQLITE_CORRUPT:
@@ -32,10 +42,16 @@ absl::StatusCode CodeOfSqlite(int code, int system_errno) {
     case SQLITE_NOMEM:
       return absl::StatusCode::kResourceExhausted;
     case SQLITE_IOERR:
-      // SQLite calls a full disk FULL, but not a full quota.
-      return system_errno == EDQUOT || system_errno == EFBIG
+      // SQLite calls a full disk FULL, but not a full quota. Of a write alone:
+      // what a sync did not write may reach the disk all the same, and
+      // RESOURCE_EXHAUSTED says that nothing has changed.
+      return code == SQLITE_IOERR_WRITE && IsNoSpace(system_errno)
                  ? absl::StatusCode::kResourceExhausted
                  : absl::StatusCode::kInternal;
+    case SQLITE_CANTOPEN:
+      if (IsNoSpace(system_errno)) return absl::StatusCode::kResourceExhausted;
+      return IsNoPermission(system_errno) ? absl::StatusCode::kPermissionDenied
+                                          : absl::StatusCode::kInternal;
     case SQLITE_READONLY:
     case SQLITE_PERM:
       return absl::StatusCode::kPermissionDenied;
@@ -47,10 +63,13 @@ absl::StatusCode CodeOfSqlite(int code, int system_errno) {
   }
 }
 
+// Of the call that failed just now, before which errno was 0: SQLite keeps the
+// errno for sqlite3_system_errno, but not that of a COMMIT.
 absl::Status ErrorOf(const std::string& path, sqlite3* handle) {
+  const int system_errno = errno;
   const int code = sqlite3_extended_errcode(handle);
   return absl::Status(
-      CodeOfSqlite(code, sqlite3_system_errno(handle)),
+      CodeOfSqlite(code, system_errno),
       absl::StrCat("catalog '", path, "': ", sqlite3_errmsg(handle),
                    " (SQLite error ", code, ")"));
 }
@@ -79,6 +98,7 @@ void SqliteQuery::Reset() {
 
 bool SqliteQuery::Next() {
   if (!status_.ok()) return false;
+  errno = 0;
   const int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
   if (code != SQLITE_DONE) status_ = db_.Error();
@@ -150,6 +170,7 @@ absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::OpenForWriting(
 absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::Open(
     const std::string& path, std::unique_ptr<GatheringVfs> vfs) {
   sqlite3* handle = nullptr;
+  errno = 0;
   // Without SQLite's own mutex: a connection is used by one thread at a time.
   const int code = sqlite3_open_v2(
       path.c_str(), &handle,
@@ -175,6 +196,7 @@ SqliteDb::~SqliteDb() {
 }
 
 absl::Status SqliteDb::RunScript(const std::string& sql) {
+  errno = 0;
   if (sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr) !=
       SQLITE_OK) {
     return Error();
@@ -208,6 +230,7 @@ absl::StatusOr<sqlite3_stmt*> SqliteDb::TakeStatement(absl::string_view sql) {
     if (found->second != nullptr) return std::exchange(found->second, nullptr);
   }
   sqlite3_stmt* statement = nullptr;
+  errno = 0;
   if (sqlite3_prepare_v3(handle_, sql.data(), static_cast<int>(sql.size()),
                          SQLITE_PREPARE_PERSISTENT, &statement,
                          nullptr) != SQLITE_OK) {
