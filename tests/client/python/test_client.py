@@ -15,6 +15,7 @@ from client.python.fake_server import Failure
 from google.protobuf import empty_pb2
 from google.rpc import error_details_pb2
 from warmstart.v1 import (
+    architectures_pb2,
     checkpoints_pb2,
     matching_pb2,
     model_initializer_pb2,
@@ -226,6 +227,24 @@ def test_a_warm_start_says_how_tensors_are_matched(fake, fake_client):
     assert request.refuse_non_finite
     policy = model_initializer_pb2.SHAPE_MISMATCH_POLICY_ADAPT
     assert request.on_shape_mismatch == policy
+
+
+def test_every_initializer_can_be_named(fake, fake_client):
+    fake.answer("WarmStart", STARTED)
+    kinds = architectures_pb2.Initializer.DESCRIPTOR.oneofs_by_name["kind"].fields
+    names = [field.name for field in kinds]
+    fake_client.warm_start(
+        "NetB",
+        "checkpoints/a",
+        initialize={
+            **{name: name for name in names},
+            "head": {"trunc_normal": {"std": 0.02, "b": 1}},
+        },
+    )
+    [request] = fake.requests["WarmStart"]
+    given = [one.initializer for one in request.initializers]
+    assert [one.WhichOneof("kind") for one in given] == [*names, "trunc_normal"]
+    assert (given[-1].trunc_normal.std, given[-1].trunc_normal.b) == (0.02, 1)
 
 
 @pytest.mark.parametrize(
