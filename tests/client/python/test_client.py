@@ -229,6 +229,24 @@ def test_a_warm_start_says_how_tensors_are_matched(fake, fake_client):
     assert request.on_shape_mismatch == policy
 
 
+def test_every_initializer_can_be_named(fake, fake_client):
+    fake.answer("WarmStart", STARTED)
+    kinds = architectures_pb2.Initializer.DESCRIPTOR.oneofs_by_name["kind"].fields
+    names = [field.name for field in kinds]
+    fake_client.warm_start(
+        "NetB",
+        "checkpoints/a",
+        initialize={
+            **{name: name for name in names},
+            "head": {"trunc_normal": {"std": 0.02, "b": 1}},
+        },
+    )
+    [request] = fake.requests["WarmStart"]
+    given = [one.initializer for one in request.initializers]
+    assert [one.WhichOneof("kind") for one in given] == [*names, "trunc_normal"]
+    assert (given[-1].trunc_normal.std, given[-1].trunc_normal.b) == (0.02, 1)
+
+
 @pytest.mark.parametrize(
     "options",
     [
