@@ -102,7 +102,7 @@ TEST_P(DownloadTest, TheSizeIsKnownBeforeAByteIsRead) {
   const std::string handle = world.MustSave(MakeSafetensors(SmallTensors()));
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Download> download,
                        Download::Open(world.context(), handle, GetParam(), 0));
-  EXPECT_EQ(download->checkpoint().ToString(), handle);
+  EXPECT_EQ(download->checkpoints().front().ToString(), handle);
   ASSERT_OK_AND_ASSIGN(const std::string file, ReadRest(*download, 100));
   EXPECT_EQ(download->file_size(), file.size());
 }
@@ -152,7 +152,7 @@ TEST_P(DownloadTest, ACheckpointDeletedMeanwhileIsNotFound) {
                        Download::Open(world.context(), handle, GetParam(), 0));
   std::string chunk;
   ASSERT_OK(download->Read(5000, &chunk));
-  ASSERT_OK(world.store().DeleteCheckpoint(download->checkpoint(), false));
+  ASSERT_OK(world.store().DeleteCheckpoint(download->checkpoints().front(), false));
   const auto rest = ReadRest(*download, 5000);
   EXPECT_THAT(rest, StatusIs(absl::StatusCode::kNotFound,
                              HasSubstr("was deleted while")));
@@ -167,7 +167,7 @@ TEST_P(DownloadTest, ADeletedCheckpointWhoseTensorsStayCompletes) {
   const std::string other = world.MustSave(file);
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Download> download,
                        Download::Open(world.context(), handle, GetParam(), 0));
-  ASSERT_OK(world.store().DeleteCheckpoint(download->checkpoint(), false));
+  ASSERT_OK(world.store().DeleteCheckpoint(download->checkpoints().front(), false));
   ASSERT_OK_AND_ASSIGN(const std::string rest, ReadRest(*download, 5000));
   ASSERT_OK_AND_ASSIGN(const std::string whole,
                        DownloadFrom(world, other, GetParam(), 0, 1 << 20));
@@ -188,7 +188,7 @@ TEST_P(DownloadTest, AnAliasIsFollowedWhenTheDownloadBegins) {
       Download::Open(world.context(), "aliases/prod", GetParam(), 0));
   ASSERT_OK(
       world.store().SetAlias(alias, CheckpointName::Parse(second).value()));
-  EXPECT_EQ(download->checkpoint().ToString(), first);
+  EXPECT_EQ(download->checkpoints().front().ToString(), first);
   ASSERT_OK_AND_ASSIGN(const std::string file, ReadRest(*download, 100));
   EXPECT_THAT(file, HasSubstr(FloatTensor("w", {3}, 1).bytes));
 }
