@@ -171,10 +171,9 @@ absl::Status Run(const Flags& flags) {
   built_in.push_back(backend::MakeNetA());
   built_in.push_back(backend::MakeNetB());
   service::ArchitectureRegistry architectures(*store, std::move(built_in));
-  service::ResidentModels resident_models(
-      [&flags](const backend::Device& on) {
-        return flags.resident_bytes.value_or(service::DefaultResidentBytes(on));
-      });
+  service::ResidentModels resident_models([&flags](const backend::Device& on) {
+    return flags.resident_bytes.value_or(service::DefaultResidentBytes(on));
+  });
   const service::Context context{store.get(), &architectures, flags.device,
                                  &resident_models};
   ASSIGN_OR_RETURN(const std::unique_ptr<rpc::RpcServer> server,

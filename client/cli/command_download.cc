@@ -23,8 +23,9 @@ constexpr Flag kFlags[] = {
      .letter = 'o'},
     {.name = "as",
      .value = "KEY,KEY,...",
-     .help = "Several checkpoints in one file: the key of each one's state_dict, "
-             "in the order of the handles."},
+     .help =
+         "Several checkpoints in one file: the key of each one's state_dict, "
+         "in the order of the handles."},
     {.name = "format",
      .value = "torch|safetensors",
      .help = "Default: safetensors where FILE ends with .safetensors, torch "
@@ -49,8 +50,9 @@ absl::StatusOr<v1::DownloadCheckpointRequest> BuildRequest(
   const std::optional<std::string> as = arguments.Get("as");
   if (!as.has_value()) {
     if (handles.size() > 1) {
-      return UsageError("--as KEY,KEY,... is missing: a file of several has a "
-                        "key for each of them");
+      return UsageError(
+          "--as KEY,KEY,... is missing: a file of several has a "
+          "key for each of them");
     }
     request.set_name(handles.front());
     return request;
@@ -90,10 +92,9 @@ void PrintResult(const Downloaded& downloaded, const std::string& file,
     const std::string what = downloaded.parts.empty()
                                  ? downloaded.checkpoint
                                  : absl::StrJoin(downloaded.parts, ", ");
-    session.Print(
-        Printable(absl::StrCat("downloaded ", what, " to ",
-                               file, ": ", FormatBytes(downloaded.size))) +
-        "\n");
+    session.Print(Printable(absl::StrCat("downloaded ", what, " to ", file,
+                                         ": ", FormatBytes(downloaded.size))) +
+                  "\n");
     return;
   }
   nlohmann::ordered_json json = {{"checkpoint", downloaded.checkpoint},
@@ -122,8 +123,7 @@ absl::Status Run(const Arguments& arguments, Session& session) {
   absl::StatusOr<Downloaded> downloaded;
   {
     ProgressBar bar(session.console(), "downloading");
-    downloaded =
-        session.client().DownloadToFile(request, file, bar.callback());
+    downloaded = session.client().DownloadToFile(request, file, bar.callback());
   }
   CLIENT_RETURN_IF_ERROR(downloaded.status());
   PrintResult(*downloaded, file, session);

@@ -29,8 +29,9 @@ constexpr Flag kFlags[] = {
      .letter = 'i'},
     {.name = "random-input",
      .value = "[NAME=]SHAPE[:DTYPE]",
-     .help = "For a smoke test: an input that the server draws, as torch.randn "
-             "or, for integers, torch.randint. SHAPE is 1x3x32x32, or 1,3,32,32.",
+     .help =
+         "For a smoke test: an input that the server draws, as torch.randn "
+         "or, for integers, torch.randint. SHAPE is 1x3x32x32, or 1,3,32,32.",
      .repeated = true},
     {.name = "seed",
      .value = "N",
@@ -119,7 +120,8 @@ absl::StatusOr<v1::ForwardRequest> BuildRequest(const Arguments& arguments) {
   const std::vector<std::string> random = arguments.All("random-input");
   const std::optional<std::string> file = arguments.Get("input");
   if (random.empty() != file.has_value()) {
-    return UsageError("the inputs: either --input FILE or --random-input SHAPE");
+    return UsageError(
+        "the inputs: either --input FILE or --random-input SHAPE");
   }
   CLIENT_ASSIGN_OR_RETURN(const std::optional<uint64_t> seed,
                           Uint64Value(arguments, "seed"));
@@ -137,7 +139,8 @@ absl::StatusOr<v1::ForwardRequest> BuildRequest(const Arguments& arguments) {
                                   ? v1::FILE_FORMAT_SAFETENSORS
                                   : v1::FILE_FORMAT_TORCH);
   } else if (arguments.Has("format")) {
-    return UsageError("--format is of the file that -o names, which is missing");
+    return UsageError(
+        "--format is of the file that -o names, which is missing");
   }
   return request;
 }
@@ -163,10 +166,10 @@ absl::Status Run(const Arguments& arguments, Session& session) {
   }
   session.Print(RenderForward(response));
   if (path.has_value()) {
-    session.Print(Printable(absl::StrCat(
-                      "wrote the outputs to ", *path, ": ",
-                      FormatBytes(response.output_file().size()))) +
-                  "\n");
+    session.Print(
+        Printable(absl::StrCat("wrote the outputs to ", *path, ": ",
+                               FormatBytes(response.output_file().size()))) +
+        "\n");
   }
   return absl::OkStatus();
 }

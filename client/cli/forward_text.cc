@@ -116,10 +116,10 @@ Json OutputJson(const v1::ForwardOutput& output) {
 }  // namespace
 
 std::string RenderForward(const v1::ForwardResponse& response) {
-  std::string text = Printable(absl::StrCat(
-      "ran ", response.checkpoint(), " as ", response.architecture(), " on ",
-      response.device(),
-      response.was_resident() ? ", where it was resident" : ""));
+  std::string text = Printable(
+      absl::StrCat("ran ", response.checkpoint(), " as ",
+                   response.architecture(), " on ", response.device(),
+                   response.was_resident() ? ", where it was resident" : ""));
   text += "\n";
   for (const v1::ForwardOutput& output : response.outputs()) {
     absl::StrAppend(&text, RenderOutput(output));

@@ -51,12 +51,12 @@ struct Type {
 };
 
 constexpr Type kTypes[] = {
-    {"float32", 4, Read<float>},       {"float64", 8, Read<double>},
-    {"float16", 2, ReadFloat16},       {"bfloat16", 2, ReadBFloat16},
-    {"int64", 8, Read<int64_t>},       {"int32", 4, Read<int32_t>},
-    {"int16", 2, Read<int16_t>},       {"int8", 1, Read<int8_t>},
-    {"uint8", 1, Read<uint8_t>},       {"bool", 1, Read<uint8_t>},
-    {"uint16", 2, Read<uint16_t>},     {"uint32", 4, Read<uint32_t>},
+    {"float32", 4, Read<float>},   {"float64", 8, Read<double>},
+    {"float16", 2, ReadFloat16},   {"bfloat16", 2, ReadBFloat16},
+    {"int64", 8, Read<int64_t>},   {"int32", 4, Read<int32_t>},
+    {"int16", 2, Read<int16_t>},   {"int8", 1, Read<int8_t>},
+    {"uint8", 1, Read<uint8_t>},   {"bool", 1, Read<uint8_t>},
+    {"uint16", 2, Read<uint16_t>}, {"uint32", 4, Read<uint32_t>},
     {"uint64", 8, Read<uint64_t>},
 };
 

@@ -139,8 +139,7 @@ absl::StatusOr<Downloaded> Client::DownloadToFile(
   CLIENT_ASSIGN_OR_RETURN(
       Downloaded downloaded,
       Download(
-          request,
-          [&](absl::string_view bytes) { return file.Append(bytes); },
+          request, [&](absl::string_view bytes) { return file.Append(bytes); },
           progress));
   CLIENT_RETURN_IF_ERROR(file.Commit());
   return downloaded;

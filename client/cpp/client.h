@@ -83,8 +83,8 @@ class Client {
   absl::StatusOr<v1::ForwardResponse> Forward(
       const v1::ForwardRequest& request);
 
-  // Downloads a checkpoint, or several, as a file, which is at `path` when it is
-  // complete and on disk; until then, and on failure, what was there stays.
+  // Downloads a checkpoint, or several, as a file, which is at `path` when it
+  // is complete and on disk; until then, and on failure, what was there stays.
   //
   // Also fails as Download and AtomicFile do.
   absl::StatusOr<Downloaded> DownloadToFile(

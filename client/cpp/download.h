@@ -23,13 +23,13 @@ using ByteSink = std::function<absl::Status(absl::string_view bytes)>;
 struct Downloaded {
   std::string checkpoint;  // "checkpoints/{id}", also where an alias was named
   std::vector<std::string> parts;  // the same, of a file of several
-  int64_t size = 0;        // of the file, in bytes
+  int64_t size = 0;                // of the file, in bytes
 };
 
-// `request` names a checkpoint or parts, and a format. Hands the file's bytes to
-// `sink`, each once and in order, and goes on where
-// it stopped when the connection is lost. The checkpoint that an alias named at
-// the start is the one that is downloaded to the end.
+// `request` names a checkpoint or parts, and a format. Hands the file's bytes
+// to `sink`, each once and in order, and goes on where it stopped when the
+// connection is lost. The checkpoint that an alias named at the start is the
+// one that is downloaded to the end.
 //
 //   DATA_LOSS  the stream is not what it said: too short, too long, or of
 //              another size after it was resumed

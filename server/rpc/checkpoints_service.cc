@@ -222,8 +222,7 @@ grpc::Status CheckpointsService::UpdateCheckpoint(
 grpc::Status CheckpointsService::DeleteCheckpoint(
     grpc::ServerContext* call, const v1::DeleteCheckpointRequest* request,
     google::protobuf::Empty*) {
-  return calls_.Answer(*call,
-                       [&] { return Delete(context_, *request); });
+  return calls_.Answer(*call, [&] { return Delete(context_, *request); });
 }
 
 grpc::Status CheckpointsService::DownloadCheckpoint(

@@ -41,9 +41,9 @@ auto ChecksumsIn(store::Store& store) {
 
 absl::Status CheckKeys(absl::Span<const DownloadPart> parts) {
   if (parts.empty() || parts.size() > kMaxParts) {
-    return InvalidField("parts", absl::StrCat("there are ", parts.size(),
-                                              "; 1 to ", kMaxParts,
-                                              " can be in a file"));
+    return InvalidField(
+        "parts", absl::StrCat("there are ", parts.size(), "; 1 to ", kMaxParts,
+                              " can be in a file"));
   }
   absl::flat_hash_set<absl::string_view> seen;
   for (size_t i = 0; i < parts.size(); ++i) {
@@ -51,9 +51,8 @@ absl::Status CheckKeys(absl::Span<const DownloadPart> parts) {
     const std::string field = absl::StrCat("parts[", i, "].key");
     if (key.empty() || key.size() > kMaxKeyBytes || !IsUtf8(key) ||
         absl::StrContains(key, '.')) {
-      return InvalidField(field,
-                          absl::StrCat("is not 1 to ", kMaxKeyBytes,
-                                       " bytes of UTF-8 without a dot"));
+      return InvalidField(field, absl::StrCat("is not 1 to ", kMaxKeyBytes,
+                                              " bytes of UTF-8 without a dot"));
     }
     if (!seen.insert(key).second) {
       return InvalidField(field, absl::StrCat("'", key, "' is there twice"));

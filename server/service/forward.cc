@@ -106,9 +106,8 @@ absl::StatusOr<ForwardResult> Forward(const Context& context,
   ForwardResult result;
   result.checkpoint = checkpoint.name;
   ASSIGN_OR_RETURN(result.architecture, NameOf(model->schema()));
-  ASSIGN_OR_RETURN(
-      result.device,
-      ResolveRequestDevice(request.device, context.default_device));
+  ASSIGN_OR_RETURN(result.device, ResolveRequestDevice(request.device,
+                                                       context.default_device));
   ASSIGN_OR_RETURN(const ForwardInputs inputs,
                    ForwardInputs::Make(request.inputs, request.input_file));
   ASSIGN_OR_RETURN(

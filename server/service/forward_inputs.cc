@@ -22,8 +22,9 @@ absl::StatusOr<std::string> Draw(const TensorSpec& spec,
                                  const RandomValues& values,
                                  absl::string_view field) {
   if (values.high.has_value() && IsFloatingPoint(spec.dtype())) {
-    return InvalidField(absl::StrCat(field, ".random.high"),
-                        "is of integers alone; others are drawn by torch.randn");
+    return InvalidField(
+        absl::StrCat(field, ".random.high"),
+        "is of integers alone; others are drawn by torch.randn");
   }
   absl::StatusOr<backend::OwnedTensor> drawn = backend::DrawRandomTensor(
       spec, values.seed, values.high.value_or(kDefaultHigh));
@@ -95,10 +96,10 @@ absl::Status ForwardInputs::CheckNames() const {
 absl::StatusOr<ForwardInputs> ForwardInputs::Make(
     absl::Span<const ForwardInput> inputs, absl::string_view file) {
   if (inputs.empty() == file.empty()) {
-    return InvalidField("inputs",
-                        file.empty()
-                            ? "are missing; send them, or an input_file"
-                            : "and input_file are both there; send one of them");
+    return InvalidField(
+        "inputs", file.empty()
+                      ? "are missing; send them, or an input_file"
+                      : "and input_file are both there; send one of them");
   }
   if (inputs.size() > kMaxInputs) {
     return InvalidField("inputs",

@@ -34,9 +34,9 @@ struct ForwardInput {
 class ForwardInputs {
  public:
   // The inputs, or those of the file; exactly one of both has some.
-  // INVALID_ARGUMENT, with the field, for values that do not fit their spec, are
-  // too many or cannot be drawn, names for some of the inputs alone or there
-  // twice, and a file that ReadTensorFile refuses.
+  // INVALID_ARGUMENT, with the field, for values that do not fit their spec,
+  // are too many or cannot be drawn, names for some of the inputs alone or
+  // there twice, and a file that ReadTensorFile refuses.
   static absl::StatusOr<ForwardInputs> Make(
       absl::Span<const ForwardInput> inputs, absl::string_view file);
 

@@ -70,9 +70,9 @@ absl::StatusOr<std::vector<backend::StateTensor>> OpenState(
       return absl::InternalError(absl::StrCat(
           "'", schema.entries[i].key, "' is computed by a plan without rules"));
     }
-    ASSIGN_OR_RETURN(state[i],
-                     OpenTensor(store, manifest.entries[source->entry],
-                                spec.shape()));
+    ASSIGN_OR_RETURN(
+        state[i],
+        OpenTensor(store, manifest.entries[source->entry], spec.shape()));
   }
   return state;
 }

@@ -52,8 +52,7 @@ absl::Status CheckSize(const FileContents& contents, int64_t max_bytes) {
 absl::Status CheckChecksums(const FileContents& contents,
                             const FileView& file) {
   for (const format::FileStorage& storage : contents.storages) {
-    const absl::string_view bytes =
-        format::StorageBytes({&file, 1}, storage);
+    const absl::string_view bytes = format::StorageBytes({&file, 1}, storage);
     if (storage.crc32.has_value() &&
         *storage.crc32 != libdeflate_crc32(0, bytes.data(), bytes.size())) {
       return absl::InvalidArgumentError(absl::StrCat(
@@ -117,8 +116,8 @@ absl::StatusOr<std::string> WriteTensorFile(
   std::string file;
   file.reserve(layout.num_bytes);
   for (const format::Segment& segment : layout.segments) {
-    absl::StrAppend(
-        &file, segment.is_blob ? bytes.at(segment.blob) : segment.literal);
+    absl::StrAppend(&file,
+                    segment.is_blob ? bytes.at(segment.blob) : segment.literal);
   }
   return file;
 }

@@ -20,8 +20,8 @@ struct NamedTensor {
   backend::OwnedTensor tensor;
 };
 
-// The tensors of a file of any format that the server reads, in its order. Those
-// of a list have no name: their position counts. INVALID_ARGUMENT for a
+// The tensors of a file of any format that the server reads, in its order.
+// Those of a list have no name: their position counts. INVALID_ARGUMENT for a
 // malformed file, one with values that are no plain tensors, and one whose
 // tensors take more than `max_bytes`, however small it is itself.
 absl::StatusOr<std::vector<NamedTensor>> ReadTensorFile(absl::string_view file,

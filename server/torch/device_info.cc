@@ -40,8 +40,7 @@ int64_t MeminfoBytes(absl::string_view name) {
   const std::string value = TableValue("/proc/meminfo", name);
   absl::string_view number = value;
   int64_t kib = 0;
-  if (!absl::ConsumeSuffix(&number, " kB") ||
-      !absl::SimpleAtoi(number, &kib)) {
+  if (!absl::ConsumeSuffix(&number, " kB") || !absl::SimpleAtoi(number, &kib)) {
     return 0;
   }
   return kib * 1024;
@@ -59,18 +58,18 @@ std::optional<int64_t> CgroupBytes(const char* name) {
 DeviceInfo DescribeCpu() {
   DeviceInfo info;
   const std::string model = TableValue("/proc/cpuinfo", "model name");
-  info.description = absl::StrCat(
-      model.empty() ? "CPU" : model, ", ",
-      std::max(1U, std::thread::hardware_concurrency()), " cores, ",
-      at::get_cpu_capability());
+  info.description =
+      absl::StrCat(model.empty() ? "CPU" : model, ", ",
+                   std::max(1U, std::thread::hardware_concurrency()),
+                   " cores, ", at::get_cpu_capability());
   info.memory_bytes = MeminfoBytes("MemTotal");
   info.free_memory_bytes = MeminfoBytes("MemAvailable");
   const std::optional<int64_t> limit = CgroupBytes("memory.max");
   if (limit.has_value() && *limit < info.memory_bytes) {
     info.memory_bytes = *limit;
     const int64_t used = CgroupBytes("memory.current").value_or(0);
-    info.free_memory_bytes = std::min(info.free_memory_bytes,
-                                      std::max(int64_t{0}, *limit - used));
+    info.free_memory_bytes =
+        std::min(info.free_memory_bytes, std::max(int64_t{0}, *limit - used));
   }
   return info;
 }

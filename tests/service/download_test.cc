@@ -153,7 +153,8 @@ TEST_P(DownloadTest, ACheckpointDeletedMeanwhileIsNotFound) {
                        Download::Open(world.context(), handle, GetParam(), 0));
   std::string chunk;
   ASSERT_OK(download->Read(5000, &chunk));
-  ASSERT_OK(world.store().DeleteCheckpoint(download->checkpoints().front(), false));
+  ASSERT_OK(
+      world.store().DeleteCheckpoint(download->checkpoints().front(), false));
   const auto rest = ReadRest(*download, 5000);
   EXPECT_THAT(rest, StatusIs(absl::StatusCode::kNotFound,
                              HasSubstr("was deleted while")));
@@ -168,7 +169,8 @@ TEST_P(DownloadTest, ADeletedCheckpointWhoseTensorsStayCompletes) {
   const std::string other = world.MustSave(file);
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Download> download,
                        Download::Open(world.context(), handle, GetParam(), 0));
-  ASSERT_OK(world.store().DeleteCheckpoint(download->checkpoints().front(), false));
+  ASSERT_OK(
+      world.store().DeleteCheckpoint(download->checkpoints().front(), false));
   ASSERT_OK_AND_ASSIGN(const std::string rest, ReadRest(*download, 5000));
   ASSERT_OK_AND_ASSIGN(const std::string whole,
                        DownloadFrom(world, other, GetParam(), 0, 1 << 20));
@@ -270,8 +272,7 @@ TEST_P(DownloadTest, APartThatWasDeletedMeanwhileIsNamed) {
   const std::vector<DownloadPart> parts = {{a, "a"}, {b, "b"}};
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Download> download,
                        Download::Open(world.context(), parts, GetParam(), 0));
-  ASSERT_OK(
-      world.store().DeleteCheckpoint(download->checkpoints()[1], false));
+  ASSERT_OK(world.store().DeleteCheckpoint(download->checkpoints()[1], false));
   EXPECT_THAT(ReadRest(*download, 5000),
               StatusIs(absl::StatusCode::kNotFound,
                        HasSubstr(b + " was deleted while")));

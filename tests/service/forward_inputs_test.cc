@@ -57,12 +57,11 @@ TEST(ForwardInputsTest, TheFieldThatIsWrongIsNamed) {
   EXPECT_EQ(FieldOf(size), "inputs[0].tensor.data");
   EXPECT_THAT(size.message(),
               HasSubstr("has 3 bytes, but float32 [2] takes 8"));
-  EXPECT_EQ(FieldOf(Refused(
-                {Drawn("", {1}), Drawn("", {1}, DType::kFloat32, {.high = 3})})),
+  EXPECT_EQ(FieldOf(Refused({Drawn("", {1}),
+                             Drawn("", {1}, DType::kFloat32, {.high = 3})})),
             "inputs[1].random.high");
-  EXPECT_EQ(
-      FieldOf(Refused({Drawn("", {4}, DType::kInt8, {.high = 1 << 20})})),
-      "inputs[0].random");
+  EXPECT_EQ(FieldOf(Refused({Drawn("", {4}, DType::kInt8, {.high = 1 << 20})})),
+            "inputs[0].random");
 }
 
 TEST(ForwardInputsTest, AShapeOfAFewBytesCannotTakeAllMemory) {
@@ -88,9 +87,8 @@ TEST(ForwardInputsTest, AFileThatIsNoneIsInvalid) {
 }
 
 TEST(ForwardInputsTest, EveryCutOfAFileIsRefusedOrHarmless) {
-  for (const std::string& file :
-       {MakeTorchFile({FloatTensor("x", {3})}),
-        MakeSafetensors({FloatTensor("x", {3})})}) {
+  for (const std::string& file : {MakeTorchFile({FloatTensor("x", {3})}),
+                                  MakeSafetensors({FloatTensor("x", {3})})}) {
     for (size_t size = 1; size < file.size(); ++size) {
       EXPECT_THAT(Refused({}, absl::string_view(file).substr(0, size)),
                   StatusIs(absl::StatusCode::kInvalidArgument))

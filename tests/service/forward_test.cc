@@ -53,9 +53,8 @@ class ForwardTest : public ::testing::Test {
 
 TEST_F(ForwardTest, ACheckpointIsRunAsWhatItIs) {
   const std::string handle = Fresh("NetA");
-  ASSERT_OK_AND_ASSIGN(
-      const ForwardResult result,
-      Run({.checkpoint = handle, .inputs = {RandomImages()}}));
+  ASSERT_OK_AND_ASSIGN(const ForwardResult result,
+                       Run({.checkpoint = handle, .inputs = {RandomImages()}}));
   EXPECT_EQ(result.checkpoint.ToString(), handle);
   EXPECT_EQ(result.architecture.ToString(), "architectures/NetA");
   EXPECT_EQ(result.device, backend::Device{});
@@ -100,9 +99,8 @@ TEST_F(ForwardTest, InputsComeAsValuesByNameOrAsAFile) {
   for (const std::string& file :
        {MakeSafetensors({images}), MakeTorchFile({images}),
         MakeTorchFile({listed})}) {
-    ASSERT_OK_AND_ASSIGN(
-        const ForwardResult from_file,
-        Run({.checkpoint = handle, .input_file = file}));
+    ASSERT_OK_AND_ASSIGN(const ForwardResult from_file,
+                         Run({.checkpoint = handle, .input_file = file}));
     EXPECT_EQ(from_file.outputs[0].tensor.bytes,
               by_position.outputs[0].tensor.bytes);
   }
@@ -118,9 +116,8 @@ TEST_F(ForwardTest, OutputsCanBeAFile) {
                          Run({.checkpoint = handle,
                               .inputs = {RandomImages()},
                               .output_format = format}));
-    ASSERT_OK_AND_ASSIGN(
-        const std::vector<NamedTensor> read,
-        ReadTensorFile(result.output_file, int64_t{1} << 20));
+    ASSERT_OK_AND_ASSIGN(const std::vector<NamedTensor> read,
+                         ReadTensorFile(result.output_file, int64_t{1} << 20));
     ASSERT_THAT(read, SizeIs(1));
     EXPECT_EQ(read[0].name, "output");
     EXPECT_EQ(read[0].tensor.bytes, result.outputs[0].tensor.bytes);
@@ -166,12 +163,12 @@ TEST_F(ForwardTest, TensorsThatAreNotTheArchitecturesAreNamedAsPyTorchDoes) {
       Run({.checkpoint = world_.MustSave(MakeSafetensors(tensors)),
            .architecture = "NetA",
            .inputs = {RandomImages()}});
-  EXPECT_THAT(refused,
-              StatusIs(absl::StatusCode::kFailedPrecondition,
-                       ::testing::AllOf(
-                           HasSubstr("Missing key(s) in state_dict"),
-                           HasSubstr("Unexpected key(s) in state_dict: "
-                                     "\"extra\""))));
+  EXPECT_THAT(
+      refused,
+      StatusIs(absl::StatusCode::kFailedPrecondition,
+               ::testing::AllOf(HasSubstr("Missing key(s) in state_dict"),
+                                HasSubstr("Unexpected key(s) in state_dict: "
+                                          "\"extra\""))));
   tensors = RecipeTensors();
   tensors.front() = FloatTensor(tensors.front().key, {6, 3, 3, 3});
   EXPECT_THAT(Run({.checkpoint = world_.MustSave(MakeSafetensors(tensors)),
@@ -179,27 +176,27 @@ TEST_F(ForwardTest, TensorsThatAreNotTheArchitecturesAreNamedAsPyTorchDoes) {
                    .inputs = {RandomImages()}}),
               StatusIs(absl::StatusCode::kFailedPrecondition,
                        HasSubstr("size mismatch for")));
-  EXPECT_THAT(
-      world_.resident_models().StateOf(backend::Device{}).models, IsEmpty());
+  EXPECT_THAT(world_.resident_models().StateOf(backend::Device{}).models,
+              IsEmpty());
 }
 
 TEST_F(ForwardTest, InputsThatTheModelDoesNotTakeAreRefusedInWords) {
   const std::string handle = Fresh("NetA");
-  const auto refused = Run(
-      {.checkpoint = handle,
-       .inputs = {{"", SpecOf({2, 3, 5}), RandomValues{}}}});
+  const auto refused =
+      Run({.checkpoint = handle,
+           .inputs = {{"", SpecOf({2, 3, 5}), RandomValues{}}}});
   EXPECT_THAT(refused, StatusIs(absl::StatusCode::kInvalidArgument));
   EXPECT_EQ(FieldOf(refused.status()), "inputs");
-  EXPECT_THAT(Run({.checkpoint = handle,
-                   .inputs = {RandomImages(), RandomImages()}}),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       HasSubstr("there are 2 inputs, the model takes one")));
+  EXPECT_THAT(
+      Run({.checkpoint = handle, .inputs = {RandomImages(), RandomImages()}}),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               HasSubstr("there are 2 inputs, the model takes one")));
 }
 
 TEST_F(ForwardTest, WhatIsNotThereIsNotFound) {
-  EXPECT_THAT(Run({.checkpoint = "checkpoints/nobody",
-                   .inputs = {RandomImages()}}),
-              StatusIs(absl::StatusCode::kNotFound));
+  EXPECT_THAT(
+      Run({.checkpoint = "checkpoints/nobody", .inputs = {RandomImages()}}),
+      StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(Run({.checkpoint = Fresh("NetA"),
                    .architecture = "Nobody",
                    .inputs = {RandomImages()}}),

@@ -263,8 +263,7 @@ TEST(ResidentModelsTest, ManyThreadsUseFewPlacesAndLeaveTheBooksInOrder) {
       });
     }
     for (std::thread& thread : threads) thread.join();
-    const ResidentModels::DeviceState state =
-        models.StateOf(backend::Device{});
+    const ResidentModels::DeviceState state = models.StateOf(backend::Device{});
     EXPECT_EQ(state.num_hits + state.num_misses, kThreads * kUses);
     EXPECT_LE(state.num_bytes, 30);
     EXPECT_EQ(state.num_bytes, 10 * static_cast<int64_t>(state.models.size()));

@@ -263,8 +263,7 @@ class StateDictPickler {
 absl::StatusOr<StateDictPickle> PickleStateDict(const Manifest& manifest) {
   PickleWriter writer;
   StateDictPickle pickle;
-  RETURN_IF_ERROR(
-      StateDictPickler(manifest, writer, pickle.storages).Write());
+  RETURN_IF_ERROR(StateDictPickler(manifest, writer, pickle.storages).Write());
   pickle.bytes = std::move(writer).Finish();
   return pickle;
 }

@@ -37,7 +37,8 @@ struct StateDictPickle {
 // loading the file would fail.
 absl::StatusOr<StateDictPickle> PickleStateDict(const Manifest& manifest);
 
-// A dict of such OrderedDicts, by the keys of the parts. Parts share no storage.
+// A dict of such OrderedDicts, by the keys of the parts. Parts share no
+// storage.
 absl::StatusOr<StateDictPickle> PickleStateDicts(
     absl::Span<const FilePart> parts);
 

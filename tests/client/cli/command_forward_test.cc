@@ -73,10 +73,10 @@ TEST_F(ForwardCommandTest, JsonHasAllValues) {
 }
 
 TEST_F(ForwardCommandTest, RandomInputsSayShapeTypeNameAndSeed) {
-  const Ran ran = Run({"forward", "a", "--random-input", "query=1x16",
-                       "--random-input", "tokens=2,8:int64", "--seed", "7",
-                       "--high", "1000", "--device", "cpu", "--architecture",
-                       "Net/versions/2"});
+  const Ran ran =
+      Run({"forward", "a", "--random-input", "query=1x16", "--random-input",
+           "tokens=2,8:int64", "--seed", "7", "--high", "1000", "--device",
+           "cpu", "--architecture", "Net/versions/2"});
   EXPECT_EQ(ran.exit_code, 0) << ran.err;
   ASSERT_EQ(request_.inputs_size(), 2);
   EXPECT_EQ(request_.inputs(0).name(), "query");

@@ -56,7 +56,8 @@ TEST_F(InfoCommandTest, ResidentModelsAreListed) {
 }
 
 TEST_F(InfoCommandTest, JsonIsTheMessage) {
-  const nlohmann::json json = nlohmann::json::parse(Run({"info", "--json"}).out);
+  const nlohmann::json json =
+      nlohmann::json::parse(Run({"info", "--json"}).out);
   EXPECT_EQ(json["torch_version"], "2.11.0");
   EXPECT_EQ(json["devices"][0]["resident_models"]["hit_count"], "1234");
 }

@@ -45,8 +45,8 @@ TEST(TensorNumbersTest, EveryPlainTypeIsRead) {
 TEST(TensorNumbersTest, HalvesAreReadToTheLastBit) {
   constexpr double kInfinity = std::numeric_limits<double>::infinity();
   // 1, the largest, the smallest normal, the smallest of all, -0.5, infinity.
-  EXPECT_THAT(NumbersOf(Make<uint16_t>("float16", {0x3c00, 0x7bff, 0x0400,
-                                                   0x0001, 0xb800, 0x7c00})),
+  EXPECT_THAT(NumbersOf(Make<uint16_t>(
+                  "float16", {0x3c00, 0x7bff, 0x0400, 0x0001, 0xb800, 0x7c00})),
               IsOkAndHolds(ElementsAre(1, 65504, std::ldexp(1, -14),
                                        std::ldexp(1, -24), -0.5, kInfinity)));
   EXPECT_TRUE(

@@ -6,7 +6,7 @@ import grpc
 import pytest
 import torch
 import warmstart
-from fake_server import Failure
+from client.python.fake_server import Failure
 from warmstart.v1 import checkpoints_pb2, model_initializer_pb2, server_info_pb2
 
 
