@@ -10,7 +10,7 @@ sanitizer=$1
 shift
 case $sanitizer in
   asan) rooms=(base model format planner store) ;;
-  tsan) rooms=(store) ;;
+  tsan) rooms=(store threads) ;;
 esac
 tools/build.sh "$sanitizer" "${rooms[@]/%/_tests}"
 export UBSAN_OPTIONS=print_stacktrace=1

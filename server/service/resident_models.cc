@@ -5,7 +5,6 @@
 #include "absl/cleanup/cleanup.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
-#include "server/torch/device_info.h"
 
 namespace warmstart::service {
 namespace {
@@ -44,7 +43,8 @@ ResidentModels::Lease::~Lease() {
 }
 
 ResidentModels::PerDevice& ResidentModels::At(const backend::Device& device) {
-  const auto [found, is_new] = devices_.try_emplace(device.ToString());
+  const auto [found, is_new] = devices_.try_emplace(
+      absl::StrCat(static_cast<int>(device.kind), ":", device.index));
   if (is_new) found->second.limit_bytes = limit_of_(device);
   return found->second;
 }
@@ -209,11 +209,6 @@ ResidentModels::DeviceState ResidentModels::StateOf(
     state.models.push_back({entry->key, entry->num_bytes, entry->num_uses});
   }
   return state;
-}
-
-int64_t DefaultResidentBytes(const backend::Device& device) {
-  const int64_t memory = backend::DescribeDevice(device).memory_bytes;
-  return device.kind == backend::Device::Kind::kCpu ? memory / 4 : memory / 2;
 }
 
 }  // namespace warmstart::service

@@ -8,6 +8,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/service/tensor_file.h"
+#include "server/torch/device_info.h"
 #include "tests/service/files.h"
 #include "tests/service/specs.h"
 #include "tests/service/world.h"
@@ -209,6 +210,12 @@ TEST_F(ForwardTest, ADeviceThatIsNotThereIsAFailedPrecondition) {
                             .inputs = {RandomImages()}});
   EXPECT_THAT(refused, StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_EQ(ReasonOf(refused.status()), "DEVICE_UNAVAILABLE");
+}
+
+TEST(ResidentLimitsTest, TheDefaultIsAQuarterOfTheHostsMemory) {
+  const int64_t limit = DefaultResidentBytes(backend::Device{});
+  EXPECT_EQ(limit, backend::DescribeDevice(backend::Device{}).memory_bytes / 4);
+  EXPECT_GT(limit, int64_t{1} << 20);
 }
 
 }  // namespace

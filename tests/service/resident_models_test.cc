@@ -273,9 +273,5 @@ TEST(ResidentModelsTest, ManyThreadsUseFewPlacesAndLeaveTheBooksInOrder) {
   EXPECT_EQ(FakeModel::alive, 0);
 }
 
-TEST(ResidentModelsTest, TheDefaultIsAQuarterOfTheHostsMemory) {
-  EXPECT_GT(DefaultResidentBytes(backend::Device{}), int64_t{1} << 20);
-}
-
 }  // namespace
 }  // namespace warmstart::service
