@@ -468,8 +468,9 @@ class Client:
             )
             for message in stream:
                 request.name = message.checkpoint or request.name
-                for part, name in zip(request.parts, message.part_checkpoints):
-                    part.checkpoint = name
+                # The first message alone has them.
+                for i, name in enumerate(message.part_checkpoints):
+                    request.parts[i].checkpoint = name
                 file.write(message.chunk)
             if request.parts:
                 return {part.key: part.checkpoint for part in request.parts}
