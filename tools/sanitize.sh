@@ -12,7 +12,7 @@ skip=()
 case $sanitizer in
   asan) rooms=(base model format planner store) ;;
   # What is broken off at every step is one request, thousands of times.
-  tsan) rooms=(store) skip=(--exclude-regex AtAnyStep) ;;
+  tsan) rooms=(store threads) skip=(--exclude-regex AtAnyStep) ;;
 esac
 tools/build.sh "$sanitizer" "${rooms[@]/%/_tests}"
 export UBSAN_OPTIONS=print_stacktrace=1
