@@ -9,7 +9,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, TypeVar
 
-from warmstart import requests, transfer
+from warmstart import registration, requests, schema, transfer
 from warmstart.connection import Connection
 from warmstart.v1 import (
     architectures_pb2,
@@ -356,6 +356,53 @@ class Client:
         return self._pages(method, request, lambda page: page.aliases)
 
     # Architectures.
+
+    def register(
+        self,
+        name: str,
+        model: schema.Model,
+        *,
+        initializers: schema.Initializers | None = None,
+        device: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        validate_only: bool = False,
+    ) -> architectures_pb2.Architecture:
+        """Registers a model as an architecture; see `architecture_of`.
+
+        Entries whose values nothing but the values themselves can make are saved
+        first, as a checkpoint that the architecture keeps. Registering the same
+        again gives the version that is there, and leaves nothing behind.
+
+        Args:
+            name: The architecture's name, best the model's class name.
+            model: A module, a factory that makes it, or a state_dict.
+            initializers: As in `architecture_of`.
+            device: As in `architecture_of`.
+            labels: More labels of the checkpoint of initial values.
+            validate_only: Only checks; nothing stays on the server.
+        """
+        description = schema.describe(
+            name, model, initializers=initializers, device=device
+        )
+        labels = {**(labels or {}), registration.INITIAL_VALUES_LABEL: name}
+
+        def send(
+            architecture: architectures_pb2.Architecture,
+        ) -> architectures_pb2.Architecture:
+            return self._connection.call(
+                self._architectures.RegisterArchitecture,
+                architectures_pb2.RegisterArchitectureRequest(
+                    architecture=architecture, validate_only=validate_only
+                ),
+            )
+
+        return registration.register(
+            description,
+            save=lambda state: self.save(state, labels=labels).checkpoint.name,
+            send=send,
+            delete=self.delete,
+            keep=not validate_only,
+        )
 
     def register_architecture(
         self, architecture: architectures_pb2.Architecture
