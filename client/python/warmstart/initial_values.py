@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+import sys
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass, field
 
@@ -50,11 +52,26 @@ def build(
     try:
         with torch.device(device or "cpu"), recorder:
             module = model()
+        if isinstance(module, nn.Module) and device == "meta":
+            with recorder:
+                _initialize_transformers(module)
     finally:
         generator.set_state(state)
     if not isinstance(module, nn.Module):
         raise TypeError(f"the factory made {type(module).__name__}, which is no Module")
     return module, recorder
+
+
+def _initialize_transformers(module: nn.Module) -> None:
+    """Does what the models of transformers leave out on the meta device."""
+    library = sys.modules.get("transformers.modeling_utils")
+    if library is None:
+        return
+    if isinstance(module, library.PreTrainedModel):
+        module.initialize_weights()
+        return
+    for child in module.children():
+        _initialize_transformers(child)
 
 
 def refuse_lazy(module: nn.Module) -> None:
@@ -129,10 +146,9 @@ def _as_default(
     recorded: Initializer, default: Initializer | None, tensor: torch.Tensor
 ) -> Initializer:
     """What was recorded, in the words of the layer where it comes to the same."""
-    if default is None or recorded.WhichOneof("kind") != "uniform":
+    if default is None:
         return recorded
-    ends = recorded.uniform.low, recorded.uniform.high
-    return default if ends == layers.bounds(default, tensor.shape) else recorded
+    return default if layers.as_drawn(default, tensor.shape) == recorded else recorded
 
 
 def _only_value(tensor: torch.Tensor) -> float | None:
@@ -144,7 +160,9 @@ def _only_value(tensor: torch.Tensor) -> float | None:
         flat = flat.float()
     first = flat[(0,) * flat.dim()]
     value = first.item()
-    if float(value) != value or not bool((flat == first).all()):
+    if not math.isfinite(value) or float(value) != value:
+        return None
+    if not bool((flat == first).all()):
         return None
     # Zeros of both signs are equal.
     if value == 0 and flat.is_floating_point() and bool(flat.signbit().any()):

@@ -52,11 +52,10 @@ def model_initializers(model: nn.Module) -> dict[str, Initializer]:
     return found
 
 
-def bounds(initializer: Initializer, shape: tuple[int, ...]) -> tuple[float, float]:
-    """Where a layer's default is uniform, what it passes to Tensor.uniform_.
+def as_drawn(initializer: Initializer, shape: tuple[int, ...]) -> Initializer:
+    """What a layer's default comes to: the call of Tensor.uniform_ or normal_.
 
-    In the arithmetic of torch.nn.init, so that the numbers are the same. (0, 0) where
-    the default is another.
+    In the arithmetic of torch.nn.init, so that the numbers are the same.
     """
     kind = initializer.WhichOneof("kind")
     if kind == "kaiming_uniform":
@@ -66,13 +65,15 @@ def bounds(initializer: Initializer, shape: tuple[int, ...]) -> tuple[float, flo
     elif kind == "fan_in_uniform":
         fan_in = initializer.fan_in_uniform.fan_in
         bound = 1 / math.sqrt(fan_in) if fan_in else 0.0
-    elif kind == "xavier_uniform":
-        field = math.prod(shape[2:])
-        fans = shape[1] * field + shape[0] * field
-        bound = math.sqrt(3.0) * (1.0 * math.sqrt(2.0 / fans)) if fans else 0.0
+    elif kind in ("xavier_uniform", "xavier_normal"):
+        fans = sum(shape[:2]) * math.prod(shape[2:])
+        std = math.sqrt(2.0 / fans) if fans else 0.0
+        if kind == "xavier_normal":
+            return normal(0.0, std)
+        bound = math.sqrt(3.0) * std
     else:
-        bound = 0.0
-    return -bound, bound
+        return initializer
+    return uniform(-bound, bound)
 
 
 def _layer_initializers(layer: nn.Module) -> Named:

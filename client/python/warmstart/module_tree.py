@@ -102,9 +102,16 @@ def _options(layer: nn.Module) -> Options:
             given[name] = getattr(layer, name)
         elif parameter.default is not None:
             raise _NotDeclarableError
-        if name in given and given[name] == parameter.default:
+        if name in given and _is(given[name], parameter.default):
             del given[name]
     return _with_dtype(layer, given)
+
+
+def _is(value: object, default: object) -> bool:
+    """Whether a value is the default; of a size, in each dimension."""
+    if isinstance(value, tuple) and not isinstance(default, tuple):
+        return all(one == default for one in value)
+    return value == default
 
 
 def _recurrent(layer: nn.RNNBase) -> Options:

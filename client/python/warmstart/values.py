@@ -59,7 +59,7 @@ class Constant(Values):
         return Constant(min(max(self.value, low), high))
 
     def initializer(self, shape: Sequence[int]) -> Initializer | None:
-        return layers.constant(self.value)
+        return layers.constant(self.value) if math.isfinite(self.value) else None
 
 
 @dataclass(frozen=True)
