@@ -248,7 +248,12 @@ _LAYERS: dict[str, type[nn.Module]] = {
         "Tanh",
         "Softplus",
         "Softsign",
+        "Softshrink",
+        "Hardshrink",
+        "Tanhshrink",
+        "LogSigmoid",
         "Softmax",
+        "Softmin",
         "LogSoftmax",
         "PReLU",
         "GLU",
@@ -259,7 +264,10 @@ _LAYERS: dict[str, type[nn.Module]] = {
         *(f"AdaptiveMaxPool{n}" for n in _DIMENSIONS),
         "Flatten",
         "Unflatten",
+        "Upsample",
+        "PixelShuffle",
         "Dropout",
         *(f"Dropout{n}" for n in _DIMENSIONS),
+        "AlphaDropout",
     ]
 }

@@ -96,6 +96,10 @@ LAYERS = [
     nn.AvgPool2d((3, 2), count_include_pad=False),
     nn.AdaptiveAvgPool2d((1, None)),
     nn.Unflatten(1, (2, 3)),
+    nn.Upsample(scale_factor=2, mode="bilinear", align_corners=True),
+    nn.Upsample(size=(4, 6)),
+    nn.PixelShuffle(2),
+    nn.Softshrink(0.3),
     nn.Dropout(0.3),
 ]
 
@@ -157,7 +161,7 @@ def zeroed() -> nn.Module:
     [
         lambda: nn.Linear(2, 2),
         lambda: nn.Sequential(OwnLinear(2, 2)),
-        lambda: nn.Sequential(nn.Softshrink()),
+        lambda: nn.Sequential(nn.CosineSimilarity()),
         lambda: nn.Sequential(hooked()),
         lambda: nn.Sequential(with_another_parameter()),
         lambda: nn.Sequential(zeroed()),
