@@ -153,7 +153,7 @@ def _as_default(
 
 def _only_value(tensor: torch.Tensor) -> float | None:
     """The value that all elements have, if a number says it exactly."""
-    if tensor.is_complex() or tensor.is_quantized or tensor.layout != torch.strided:
+    if tensor.is_complex():
         return None
     flat = tensor.detach()
     if flat.is_floating_point() and flat.dtype not in (torch.float32, torch.float64):

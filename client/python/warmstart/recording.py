@@ -123,8 +123,10 @@ def _is_whole(tensor: torch.Tensor) -> bool:
 
 
 def _tensors(nested: object) -> Iterator[torch.Tensor]:
+    """The tensors in arguments or results; sparse ones have no memory to speak of."""
     if isinstance(nested, torch.Tensor):
-        yield nested
+        if nested.layout == torch.strided:
+            yield nested
     elif isinstance(nested, (list, tuple)):
         for one in nested:
             yield from _tensors(one)

@@ -102,8 +102,10 @@ def describe(
     buffers = frozenset(key for key, _ in module.named_buffers(remove_duplicate=False))
     describer = _Describer(name, state, buffers)
     describer.found = initial_values.find(module, state, recorder)
-    if initial_values.is_default(module, state, describer.found):
-        describer.declaration = module_tree.declaration_of(module)
+    declaration = module_tree.declaration_of(module)
+    # What is declared is initialized as its layers are.
+    if declaration and initial_values.is_default(module, state, describer.found):
+        describer.declaration = declaration
     return describer.describe(initializers or {})
 
 
@@ -130,7 +132,6 @@ class _Describer:
                 for path, entry in getattr(self.state, "_metadata", {}).items()
             ],
         )
-        # A declared module has its layers' initializers and no ties.
         if self.declaration is not None and not chosen and not ties:
             architecture.module.CopyFrom(self.declaration)
         return Description(architecture, self._stored(architecture))
@@ -172,7 +173,7 @@ class _Describer:
 
 def _plain_tensors(name: str, state: Mapping[str, object]) -> State:
     """The state without what is no tensor, such as _extra_state, in place."""
-    others = [key for key, value in state.items() if not hasattr(value, "shape")]
+    others = [key for key, value in state.items() if not _is_plain(value)]
     if not others:
         return state
     warnings.warn(
@@ -183,6 +184,15 @@ def _plain_tensors(name: str, state: Mapping[str, object]) -> State:
     if hasattr(state, "_metadata"):
         kept._metadata = state._metadata
     return kept
+
+
+def _is_plain(value: object) -> bool:
+    """Whether a value is a tensor with an element for each place."""
+    return (
+        hasattr(value, "untyped_storage")
+        and str(value.layout) == "torch.strided"
+        and not value.is_quantized
+    )
 
 
 def _chosen(given: Initializers, state: State) -> dict[str, Initializer]:

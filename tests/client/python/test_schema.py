@@ -200,6 +200,17 @@ def test_extra_state_is_left_out_and_named():
     assert len(architecture.modules) == 1
 
 
+def test_sparse_tensors_and_others_are_left_out_and_named():
+    state = {
+        "a": torch.eye(2).to_sparse(),
+        "b": torch.ones(2),
+        "c": torch.ones(2).numpy(),
+    }
+    with pytest.warns(UserWarning, match="State: a, c left out"):
+        architecture = warmstart.architecture_of("State", state)
+    assert [entry.key for entry in architecture.entries] == ["b"]
+
+
 def test_lazy_modules_are_refused_in_words():
     with warnings.catch_warnings():
         warnings.simplefilter("ignore")  # they are under development, says torch
