@@ -20,7 +20,6 @@ inline constexpr char kInvalidFile[] = "INVALID_FILE";
 inline constexpr char kInvalidRule[] = "INVALID_RULE";
 inline constexpr char kKeyCollision[] = "KEY_COLLISION";
 inline constexpr char kArchitectureNotFound[] = "ARCHITECTURE_NOT_FOUND";
-inline constexpr char kArchitectureExists[] = "ARCHITECTURE_EXISTS";
 inline constexpr char kArchitectureBuiltIn[] = "ARCHITECTURE_BUILT_IN";
 inline constexpr char kArchitectureInUse[] = "ARCHITECTURE_IN_USE";
 inline constexpr char kCheckpointNotFound[] = "CHECKPOINT_NOT_FOUND";

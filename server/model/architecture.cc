@@ -51,6 +51,13 @@ absl::Status CheckTie(
 
 }  // namespace
 
+std::string VersionedName(const Architecture& architecture) {
+  return architecture.version == 0
+             ? architecture.name
+             : absl::StrCat(architecture.name, "/versions/",
+                            architecture.version);
+}
+
 absl::Status ValidateArchitecture(const Architecture& architecture) {
   ASSIGN_OR_RETURN(const ArchitectureName name,
                    ArchitectureName::Parse(architecture.name));

@@ -54,6 +54,9 @@ struct Architecture {
   friend bool operator==(const Architecture&, const Architecture&) = default;
 };
 
+// What ArchitectureName::Parse takes: "NetB", or "mine/versions/2".
+std::string VersionedName(const Architecture& architecture);
+
 // INVALID_ARGUMENT, naming the field, when `architecture` cannot be used: a
 // name that is not 1 to 128 of [A-Za-z0-9._-] starting with a letter or digit;
 // no entries; a key that is empty, not UTF-8, or there twice; an initializer

@@ -132,7 +132,7 @@ struct RuleSuggestion {
 };
 
 struct MatchReport {
-  std::string architecture;
+  std::string architecture;  // as ArchitectureName::Parse takes it
   // What Python's load_state_dict returns or raises, to the letter:
   // "<All keys matched successfully>", "_IncompatibleKeys(missing_keys=[...],
   // unexpected_keys=[...])" or "Error(s) in loading state_dict for NetB:...".

@@ -28,7 +28,7 @@ class Planner {
  public:
   explicit Planner(const PlanRequest& request)
       : request_(request), target_(*request.target), index_(IndexOf(target_)) {
-    plan_.report.architecture = target_.name;
+    plan_.report.architecture = VersionedName(target_);
   }
 
   absl::StatusOr<Plan> Run() &&;

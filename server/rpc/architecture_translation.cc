@@ -155,7 +155,7 @@ absl::StatusOr<Architecture> FromProto(const v1::Architecture& proto) {
 }
 
 void ToProto(const Architecture& architecture, v1::Architecture* proto) {
-  proto->set_name(ArchitectureResource(architecture.name));
+  proto->set_name(ArchitectureResource(VersionedName(architecture)));
   for (const ArchitectureEntry& entry : architecture.entries) {
     v1::ArchitectureEntry* out = proto->add_entries();
     out->set_key(entry.key);
@@ -180,7 +180,8 @@ void ToProto(const Architecture& architecture, v1::Architecture* proto) {
 }
 
 void ToProto(const Architecture& architecture, v1::ArchitectureSummary* proto) {
-  proto->set_name(ArchitectureResource(architecture.name));
+  proto->set_name(ArchitectureResource(VersionedName(architecture)));
+  proto->set_version(architecture.version);
   proto->set_entry_count(static_cast<int64_t>(architecture.entries.size()));
   int64_t parameters = 0;
   int64_t bytes = 0;

@@ -15,10 +15,8 @@ namespace {
 using service::ArchitectureRegistry;
 using service::ModelPtr;
 
-// Fills an Architecture or an ArchitectureSummary.
-template <typename Proto>
 void Fill(const ArchitectureRegistry& registry,
-          const backend::ModelArchitecture& model, Proto* proto) {
+          const backend::ModelArchitecture& model, v1::Architecture* proto) {
   ToProto(model.schema(), proto);
   proto->set_built_in(registry.IsBuiltIn(model.schema().name));
   proto->set_has_forward(model.has_forward());
@@ -29,8 +27,11 @@ absl::Status Register(ArchitectureRegistry& registry,
                       v1::Architecture* response) {
   ASSIGN_OR_RETURN(Architecture architecture,
                    FromProto(request.architecture()));
+  service::RegisterOptions options;
+  options.initial_values = request.architecture().initial_values();
+  options.validate_only = request.validate_only();
   ASSIGN_OR_RETURN(const ModelPtr model,
-                   registry.Register(std::move(architecture)));
+                   registry.Register(std::move(architecture), options));
   Fill(registry, *model, response);
   return absl::OkStatus();
 }
@@ -48,12 +49,19 @@ absl::Status List(ArchitectureRegistry& registry,
                   v1::ListArchitecturesResponse* response) {
   ASSIGN_OR_RETURN(const int page_size,
                    PageSize(request.page_size(), 50, 1000));
-  ASSIGN_OR_RETURN(const service::ModelPage page,
-                   registry.List(page_size, request.page_token()));
-  for (const ModelPtr& model : page.models) {
-    Fill(registry, *model, response->add_architectures());
+  ASSIGN_OR_RETURN(
+      const service::ArchitectureListing listing,
+      request.architecture().empty()
+          ? registry.List(page_size, request.page_token())
+          : registry.ListVersions(request.architecture(), page_size,
+                                  request.page_token()));
+  for (const service::ListedArchitecture& listed : listing.architectures) {
+    v1::ArchitectureSummary* summary = response->add_architectures();
+    ToProto(listed.schema, summary);
+    summary->set_built_in(listed.built_in);
+    summary->set_has_forward(listed.has_forward);
   }
-  response->set_next_page_token(page.next_page_token);
+  response->set_next_page_token(listing.next_page_token);
   return absl::OkStatus();
 }
 

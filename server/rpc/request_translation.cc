@@ -159,7 +159,7 @@ absl::StatusOr<store::ListCheckpointsOptions> FromProto(
     if (!name.ok()) {
       return InvalidField("architecture", name.status().message());
     }
-    options.architecture = name->id();
+    options.architecture = *std::move(name);
   }
   options.labels = FromProto(request.labels());
   options.alias = std::string(absl::StripPrefix(request.alias(), "aliases/"));

@@ -152,7 +152,9 @@ void ToProto(const Shape& shape,
 absl::Status ToProto(const store::Checkpoint& checkpoint,
                      v1::Checkpoint* proto) {
   proto->set_name(checkpoint.name.ToString());
-  proto->set_architecture(ArchitectureResource(checkpoint.architecture));
+  if (checkpoint.architecture.has_value()) {
+    proto->set_architecture(checkpoint.architecture->ToString());
+  }
   ToProto(checkpoint.create_time, proto->mutable_create_time());
   proto->mutable_labels()->insert(checkpoint.labels.begin(),
                                   checkpoint.labels.end());

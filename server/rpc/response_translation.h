@@ -17,7 +17,7 @@
 
 namespace warmstart::rpc {
 
-// "architectures/{name}"; "" for "".
+// "architectures/{name}", where the name may have a version; "" for "".
 std::string ArchitectureResource(const std::string& name);
 
 void ToProto(const Shape& shape,

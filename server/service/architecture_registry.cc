@@ -8,6 +8,8 @@
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/model/resource_name.h"
+#include "server/service/architecture_checks.h"
+#include "server/service/initial_values.h"
 
 namespace warmstart::service {
 namespace {
@@ -16,42 +18,24 @@ constexpr size_t kDefaultPageSize = 50;
 // Begins the page tokens of registered architectures; no name has a colon.
 constexpr char kStoredToken[] = "stored:";
 
-// Schemas are read and written as a whole, in memory. The largest mixtures of
-// experts have some hundred thousand keys.
-constexpr size_t kMaxEntries = size_t{1} << 18;
-constexpr size_t kMaxKeyBytes = size_t{16} << 10;
-
-std::string ResourceOf(absl::string_view id) {
-  return absl::StrCat("architectures/", id);
+absl::Status BuiltIn(absl::StatusCode code, const ArchitectureName& name,
+                     absl::string_view problem) {
+  const std::string resource = name.WithVersion(0).ToString();
+  return WithErrorInfo(absl::Status(code, absl::StrCat(resource, problem)),
+                       reason::kArchitectureBuiltIn,
+                       {{"architecture", resource}});
 }
 
-absl::StatusOr<std::string> ParseName(absl::string_view name,
-                                      absl::string_view field) {
-  if (name.empty()) return InvalidField(field, "is required");
-  absl::StatusOr<ArchitectureName> parsed = ArchitectureName::Parse(name);
-  if (!parsed.ok()) return InvalidField(field, parsed.status().message());
-  return parsed->id();
+ListedArchitecture ListBuiltIn(const backend::ModelArchitecture& model) {
+  return {model.schema(), /*built_in=*/true, model.has_forward()};
 }
 
-absl::Status CheckCount(absl::string_view field, size_t count) {
-  if (count <= kMaxEntries) return absl::OkStatus();
-  return InvalidField(field, absl::StrCat("there are ", count, ", at most ",
-                                          kMaxEntries, " are allowed"));
-}
-
-absl::Status CheckSize(const Architecture& architecture) {
-  RETURN_IF_ERROR(
-      CheckCount("architecture.entries", architecture.entries.size()));
-  RETURN_IF_ERROR(
-      CheckCount("architecture.modules", architecture.modules.size()));
-  for (size_t i = 0; i < architecture.entries.size(); ++i) {
-    if (architecture.entries[i].key.size() > kMaxKeyBytes) {
-      return InvalidField(
-          absl::StrCat("architecture.entries[", i, "].key"),
-          absl::StrCat("is longer than ", kMaxKeyBytes, " bytes"));
-    }
+void AddStored(std::vector<Architecture> stored, ArchitectureListing& listing) {
+  for (Architecture& architecture : stored) {
+    const bool has_forward = architecture.module.has_value();
+    listing.architectures.push_back(
+        {std::move(architecture), /*built_in=*/false, has_forward});
   }
-  return absl::OkStatus();
 }
 
 }  // namespace
@@ -60,82 +44,80 @@ ArchitectureRegistry::ArchitectureRegistry(
     store::Store& store,
     std::vector<std::unique_ptr<backend::ModelArchitecture>> built_in,
     size_t max_cached_entries)
-    : store_(store), max_cached_entries_(max_cached_entries) {
+    : store_(store), cache_(max_cached_entries) {
   for (auto& model : built_in) {
     const std::string name = model->schema().name;
     built_in_[name] = std::move(model);
   }
 }
 
-absl::StatusOr<ModelPtr> ArchitectureRegistry::Find(absl::string_view name,
-                                                    absl::string_view field) {
-  ASSIGN_OR_RETURN(const std::string id, ParseName(name, field));
-  if (const auto found = built_in_.find(id); found != built_in_.end()) {
-    return found->second;
-  }
-  uint64_t deletions = 0;
-  {
-    absl::MutexLock lock(&mutex_);
-    if (const auto found = cache_.find(id); found != cache_.end()) {
-      return found->second;
-    }
-    deletions = deletions_;
-  }
-  absl::StatusOr<Architecture> schema = store_.GetArchitecture(id);
-  if (absl::IsNotFound(schema.status())) {
-    return WithErrorInfo(
-        absl::NotFoundError(
-            absl::StrCat(ResourceOf(id), " is not registered; built in are ",
+absl::Status ArchitectureRegistry::NotFound(
+    const ArchitectureName& name) const {
+  const std::string resource = name.ToString();
+  const std::string hint =
+      name.version() != 0
+          ? absl::StrCat("; ", name.WithVersion(0).ToString(),
+                         " means the newest version, where there is one")
+          : absl::StrCat("; built in are ",
                          absl::StrJoin(built_in_, ", ",
                                        [](std::string* out, const auto& entry) {
                                          out->append(entry.first);
                                        }),
-                         "; others are registered with RegisterArchitecture")),
-        reason::kArchitectureNotFound, {{"architecture", ResourceOf(id)}});
+                         "; others are registered with RegisterArchitecture");
+  return WithErrorInfo(
+      absl::NotFoundError(absl::StrCat(resource, " is not registered", hint)),
+      reason::kArchitectureNotFound, {{"architecture", resource}});
+}
+
+absl::StatusOr<ModelPtr> ArchitectureRegistry::Find(absl::string_view text,
+                                                    absl::string_view field) {
+  ASSIGN_OR_RETURN(const ArchitectureName name,
+                   ParseArchitectureName(text, field));
+  if (const auto found = built_in_.find(name.id()); found != built_in_.end()) {
+    return name.version() == 0 ? absl::StatusOr<ModelPtr>(found->second)
+                               : NotFound(name);
   }
+  const ModelCache::Lookup cached = cache_.Find(name);
+  if (cached.model != nullptr) return cached.model;
+  absl::StatusOr<Architecture> schema = store_.GetArchitecture(name);
+  if (absl::IsNotFound(schema.status())) return NotFound(name);
   if (!schema.ok()) return schema.status();
   const ModelPtr model = backend::MakeSchemaArchitecture(*std::move(schema));
-  Remember(id, model, deletions);
+  cache_.Remember(name, model, cached.revision);
   return model;
 }
 
-void ArchitectureRegistry::Remember(const std::string& id,
-                                    const ModelPtr& model, uint64_t deletions) {
-  const size_t entries = model->schema().entries.size();
-  absl::MutexLock lock(&mutex_);
-  if (deletions != deletions_ || cache_.contains(id)) return;
-  if (entries > max_cached_entries_) return;
-  if (cached_entries_ + entries > max_cached_entries_) {
-    cache_.clear();
-    cached_entries_ = 0;
-  }
-  cache_[id] = model;
-  cached_entries_ += entries;
-}
-
 absl::StatusOr<ModelPtr> ArchitectureRegistry::Register(
-    Architecture architecture) {
-  ASSIGN_OR_RETURN(architecture.name,
-                   ParseName(architecture.name, "architecture.name"));
-  RETURN_IF_ERROR(CheckSize(architecture));
+    Architecture architecture, const RegisterOptions& options) {
+  ASSIGN_OR_RETURN(
+      const ArchitectureName name,
+      ParseArchitectureName(architecture.name, "architecture.name"));
+  architecture.name = name.id();
+  RETURN_IF_ERROR(CheckArchitectureSize(architecture));
   if (absl::Status status = ValidateArchitecture(architecture); !status.ok()) {
     return InvalidField("architecture", status.message());
   }
-  if (IsBuiltIn(architecture.name)) {
-    const std::string resource = ResourceOf(architecture.name);
-    return WithErrorInfo(
-        absl::AlreadyExistsError(absl::StrCat(
-            resource,
-            " is built into the server; register yours under another name")),
-        reason::kArchitectureBuiltIn, {{"architecture", resource}});
+  if (IsBuiltIn(name.id())) {
+    return BuiltIn(
+        absl::StatusCode::kAlreadyExists, name,
+        " is built into the server; register yours under another name");
   }
-  RETURN_IF_ERROR(store_.PutArchitecture(architecture));
+  RETURN_IF_ERROR(
+      ResolveInitialValues(store_, options.initial_values, architecture));
+  if (options.validate_only) {
+    ASSIGN_OR_RETURN(architecture.version,
+                     store_.PreviewArchitecture(architecture));
+  } else {
+    ASSIGN_OR_RETURN(architecture.version,
+                     store_.PutArchitecture(architecture));
+    cache_.ForgetNewest(name.id());
+  }
   return backend::MakeSchemaArchitecture(std::move(architecture));
 }
 
-absl::StatusOr<ModelPage> ArchitectureRegistry::List(
+absl::StatusOr<ArchitectureListing> ArchitectureRegistry::List(
     int page_size, const std::string& page_token) {
-  ModelPage page;
+  ArchitectureListing listing;
   const size_t limit = page_size > 0 ? page_size : kDefaultPageSize;
   absl::string_view token = page_token;
   const bool stored_only = absl::ConsumePrefix(&token, kStoredToken);
@@ -146,47 +128,66 @@ absl::StatusOr<ModelPage> ArchitectureRegistry::List(
     }
     for (auto next = built_in_.upper_bound(std::string(token));
          next != built_in_.end(); ++next) {
-      if (page.models.size() == limit) {
-        page.next_page_token = page.models.back()->schema().name;
-        return page;
+      if (listing.architectures.size() == limit) {
+        listing.next_page_token = listing.architectures.back().schema.name;
+        return listing;
       }
-      page.models.push_back(next->second);
+      listing.architectures.push_back(ListBuiltIn(*next->second));
     }
-    if (page.models.size() == limit) {
-      page.next_page_token = kStoredToken;
-      return page;
+    if (listing.architectures.size() == limit) {
+      listing.next_page_token = kStoredToken;
+      return listing;
     }
     token = "";
   }
-  ASSIGN_OR_RETURN(
-      store::ArchitecturePage stored,
-      store_.ListArchitectures(static_cast<int>(limit - page.models.size()),
-                               std::string(token)));
-  for (Architecture& architecture : stored.architectures) {
-    page.models.push_back(
-        backend::MakeSchemaArchitecture(std::move(architecture)));
-  }
+  ASSIGN_OR_RETURN(store::ArchitecturePage stored,
+                   store_.ListArchitectures(
+                       static_cast<int>(limit - listing.architectures.size()),
+                       std::string(token)));
+  AddStored(std::move(stored.architectures), listing);
   if (!stored.next_page_token.empty()) {
-    page.next_page_token = absl::StrCat(kStoredToken, stored.next_page_token);
+    listing.next_page_token =
+        absl::StrCat(kStoredToken, stored.next_page_token);
   }
-  return page;
+  return listing;
 }
 
-absl::Status ArchitectureRegistry::Delete(absl::string_view name, bool force) {
-  ASSIGN_OR_RETURN(const std::string id, ParseName(name, "name"));
-  if (IsBuiltIn(id)) {
-    return WithErrorInfo(
-        absl::FailedPreconditionError(absl::StrCat(
-            ResourceOf(id), " is built into the server and cannot be deleted")),
-        reason::kArchitectureBuiltIn, {{"architecture", ResourceOf(id)}});
+absl::StatusOr<ArchitectureListing> ArchitectureRegistry::ListVersions(
+    absl::string_view text, int page_size, const std::string& page_token) {
+  ASSIGN_OR_RETURN(const ArchitectureName name,
+                   ParseArchitectureName(text, "architecture"));
+  if (name.version() != 0) {
+    return InvalidField("architecture",
+                        "is a version; leave that out to list all of them");
   }
-  RETURN_IF_ERROR(store_.DeleteArchitecture(id, force));
-  absl::MutexLock lock(&mutex_);
-  ++deletions_;
-  if (const auto found = cache_.find(id); found != cache_.end()) {
-    cached_entries_ -= found->second->schema().entries.size();
-    cache_.erase(found);
+  ArchitectureListing listing;
+  if (const auto found = built_in_.find(name.id()); found != built_in_.end()) {
+    if (!page_token.empty()) {
+      return InvalidField("page_token", "was not given by this server");
+    }
+    listing.architectures.push_back(ListBuiltIn(*found->second));
+    return listing;
   }
+  absl::StatusOr<store::ArchitecturePage> stored =
+      store_.ListArchitectureVersions(
+          name, page_size > 0 ? page_size : static_cast<int>(kDefaultPageSize),
+          page_token);
+  if (absl::IsNotFound(stored.status())) return NotFound(name);
+  if (!stored.ok()) return stored.status();
+  AddStored(std::move(stored->architectures), listing);
+  listing.next_page_token = std::move(stored->next_page_token);
+  return listing;
+}
+
+absl::Status ArchitectureRegistry::Delete(absl::string_view text, bool force) {
+  ASSIGN_OR_RETURN(const ArchitectureName name,
+                   ParseArchitectureName(text, "name"));
+  if (IsBuiltIn(name.id())) {
+    return BuiltIn(absl::StatusCode::kFailedPrecondition, name,
+                   " is built into the server and cannot be deleted");
+  }
+  RETURN_IF_ERROR(store_.DeleteArchitecture(name, force));
+  cache_.Forget(name);
   return absl::OkStatus();
 }
 

@@ -5,6 +5,7 @@
 #include <random>
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "absl/container/flat_hash_map.h"
 #include "absl/status/status.h"
@@ -60,8 +61,11 @@ class ModelLoader {
 
   absl::Status AddEntry(size_t i);
   std::optional<size_t> SameAs(size_t i) const;
+  const Digest* KnownDigest(size_t i) const;
+  const StoredInit* StoredValuesOf(size_t i) const;
   absl::Status AddStep(size_t i, bool is_new);
   absl::Status OpenSource(const SourceOp& source);
+  absl::StatusOr<absl::string_view> OpenStored(const StoredInit& stored);
   absl::Status Reserve(size_t i, int64_t num_bytes);
   absl::Status MakeRoom();
   absl::Status Compute();
@@ -80,6 +84,7 @@ class ModelLoader {
   std::vector<backend::LoadEntry> steps_;
   std::vector<NewTensor> new_tensors_;
   absl::flat_hash_map<std::pair<int32_t, int64_t>, OpenTensor> opened_;
+  std::vector<store::BlobData> stored_;  // of StoredInits
   int64_t scratch_size_ = 0;
   absl::Span<char> scratch_;
 };
@@ -101,19 +106,44 @@ absl::Status ModelLoader::AddEntry(size_t i) {
   entry.key = target.key;
   ASSIGN_OR_RETURN(entry.spec,
                    TensorSpec::Create(assignment.dtype, target.spec.shape()));
-  const SourceOp* const unchanged = UnchangedSource(assignment);
-  if (unchanged != nullptr) {
-    entry.digest =
-        load_.sources[unchanged->source]->entries[unchanged->entry].digest;
-  }
+  const Digest* const known = KnownDigest(i);
+  if (known != nullptr) entry.digest = *known;
   manifest_.entries.push_back(std::move(entry));
+  const bool is_counted = load_.count_unchanged && assignment.value != nullptr;
   if (const std::optional<size_t> same = SameAs(i); same.has_value()) {
     copies_.emplace_back(i, *same);
-  } else if (unchanged == nullptr || place_all_ || load_.count_unchanged) {
-    RETURN_IF_ERROR(AddStep(i, /*is_new=*/unchanged == nullptr));
+  } else if (known == nullptr || place_all_ || is_counted) {
+    RETURN_IF_ERROR(AddStep(i, /*is_new=*/known == nullptr));
   }
   index_.emplace(target.key, i);
   return absl::OkStatus();
+}
+
+// Of the values that the store holds and that are entry i unchanged: a source's
+// or its initial ones. Null where they have to be made.
+const Digest* ModelLoader::KnownDigest(size_t i) const {
+  const planner::Assignment& assignment = load_.assignments[i];
+  if (assignment.value == nullptr) {
+    const StoredInit* const stored = StoredValuesOf(i);
+    return stored != nullptr &&
+                   assignment.dtype == schema_.entries[i].spec.dtype()
+               ? &stored->digest
+               : nullptr;
+  }
+  const SourceOp* const source = UnchangedSource(assignment);
+  return source == nullptr
+             ? nullptr
+             : &load_.sources[source->source]->entries[source->entry].digest;
+}
+
+// Where entry i gets fresh values from; null where they are made up. A tied
+// entry has those of the one that it is tied to.
+const StoredInit* ModelLoader::StoredValuesOf(size_t i) const {
+  const std::optional<Initializer>& other = load_.assignments[i].initializer;
+  if (other.has_value()) return std::get_if<StoredInit>(&*other);
+  const auto tied = index_.find(schema_.entries[i].tied_to);
+  const size_t origin = tied == index_.end() ? i : tied->second;
+  return std::get_if<StoredInit>(&schema_.entries[origin].initializer);
 }
 
 // The entry to which entry i is tied, where both get the same values.
@@ -136,6 +166,12 @@ absl::Status ModelLoader::AddStep(size_t i, bool is_new) {
   step.value = assignment.value.get();
   if (assignment.initializer.has_value()) {
     step.initializer = &*assignment.initializer;
+  }
+  const StoredInit* const stored = StoredValuesOf(i);
+  if (stored != nullptr &&
+      (step.value == nullptr || UsesFreshValues(*step.value))) {
+    step.stored.spec = schema_.entries[i].spec;
+    ASSIGN_OR_RETURN(step.stored.bytes, OpenStored(*stored));
   }
   if (step.value != nullptr) {
     for (const SourceOp& source : SourcesOf(*step.value)) {
@@ -164,6 +200,19 @@ absl::Status ModelLoader::OpenSource(const SourceOp& source) {
   if (!data.ok()) return data.status();
   opened_.emplace(key, OpenTensor{entry.spec, *std::move(data)});
   return absl::OkStatus();
+}
+
+absl::StatusOr<absl::string_view> ModelLoader::OpenStored(
+    const StoredInit& stored) {
+  absl::StatusOr<store::BlobData> data = store_.OpenBlob(stored.digest);
+  // The architecture that kept it there was deleted a moment ago.
+  if (absl::IsNotFound(data.status())) {
+    return store::SourceDeleted(
+        absl::StrCat("the initial value '", stored.key, "'"), stored.digest);
+  }
+  if (!data.ok()) return data.status();
+  stored_.push_back(*std::move(data));
+  return stored_.back().bytes;
 }
 
 absl::Status ModelLoader::Reserve(size_t i, int64_t num_bytes) {

@@ -195,7 +195,10 @@ absl::StatusOr<store::Checkpoint> SaveModel::Commit(
     Manifest manifest, const std::string& origin_json,
     const std::string& report_json) {
   store::NewCheckpoint checkpoint;
-  if (model_ != nullptr) checkpoint.architecture = model_->schema().name;
+  if (model_ != nullptr) {
+    ASSIGN_OR_RETURN(checkpoint.architecture,
+                     ArchitectureName::Parse(VersionedName(model_->schema())));
+  }
   checkpoint.manifest = std::move(manifest);
   checkpoint.labels = request_.options.labels;
   checkpoint.report_json = report_json;

@@ -47,7 +47,8 @@ absl::StatusOr<store::Checkpoint> Commit(const Job& job, Manifest manifest,
                                          uint64_t seed, store::Draft& draft) {
   store::NewCheckpoint checkpoint;
   checkpoint.manifest = std::move(manifest);
-  checkpoint.architecture = job.model->schema().name;
+  ASSIGN_OR_RETURN(checkpoint.architecture,
+                   ArchitectureName::Parse(VersionedName(job.model->schema())));
   checkpoint.labels = job.request.options.labels;
   checkpoint.report_json = MatchReportToJson(report);
   checkpoint.origin_json = OriginToJson(OriginOf(job, seed));

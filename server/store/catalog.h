@@ -69,9 +69,10 @@ struct CommitResult {
   std::vector<PackId> unused_packs;
 };
 
-// Empty fields do not filter.
+// Empty fields do not filter. An architecture without a version stands for all
+// of its versions.
 struct CheckpointFilter {
-  std::string architecture;
+  std::optional<ArchitectureName> architecture;
   Labels labels;  // all of them must be there
   std::string alias;
   bool alias_is_prefix = false;
@@ -88,7 +89,7 @@ struct ListedCheckpoint {
 // or not, and only opening the catalog again tells.
 class Catalog {
  public:
-  // Of ListedCheckpoint: where a listing begins that has no bound.
+  // Where a listing by sequence or version begins that has no bound.
   static constexpr int64_t kNewest = INT64_MAX;
 
   virtual ~Catalog() = default;
@@ -144,12 +145,19 @@ class Catalog {
   virtual absl::StatusOr<std::vector<Alias>> ListAliases(
       const std::string& after, int limit) = 0;
 
-  virtual absl::Status PutArchitecture(const Architecture& architecture) = 0;
+  // These are as the Store's.
+  virtual absl::StatusOr<int64_t> PutArchitecture(
+      const Architecture& architecture) = 0;
+  virtual absl::StatusOr<int64_t> PreviewArchitecture(
+      const Architecture& architecture) = 0;
   virtual absl::StatusOr<Architecture> GetArchitecture(
-      const std::string& name) = 0;
+      const ArchitectureName& name) = 0;
   virtual absl::StatusOr<std::vector<Architecture>> ListArchitectures(
       const std::string& after, int limit) = 0;
-  virtual absl::Status DeleteArchitecture(const std::string& name,
+  // The newest `limit` versions below `before`, newest first.
+  virtual absl::StatusOr<std::vector<Architecture>> ListArchitectureVersions(
+      const ArchitectureName& name, int64_t before, int limit) = 0;
+  virtual absl::Status DeleteArchitecture(const ArchitectureName& name,
                                           bool force) = 0;
 
   // As Store::FindRequest.

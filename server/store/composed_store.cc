@@ -36,7 +36,10 @@ CheckpointFilter FilterOf(const ListCheckpointsOptions& options) {
 }
 
 ListingId ListingOf(const ListCheckpointsOptions& options) {
-  ListingId id = {"checkpoints", options.architecture, options.alias};
+  ListingId id = {
+      "checkpoints",
+      options.architecture.has_value() ? options.architecture->ToString() : "",
+      options.alias};
   for (const auto& [key, value] : options.labels) {
     id.push_back(key);
     id.push_back(value);
@@ -104,7 +107,7 @@ class ComposedStore final : public Store {
     const ListingId listing = ListingOf(options);
     ASSIGN_OR_RETURN(const int page_size, EffectivePageSize(options.page_size));
     ASSIGN_OR_RETURN(const int64_t before,
-                     SequenceBefore(listing, options.page_token));
+                     NumberBefore(listing, options.page_token));
     ASSIGN_OR_RETURN(
         std::vector<ListedCheckpoint> rows,
         catalog_->ListCheckpoints(FilterOf(options), before, page_size + 1));
@@ -155,12 +158,18 @@ class ComposedStore final : public Store {
     return page;
   }
 
-  absl::Status PutArchitecture(const Architecture& architecture) override {
+  absl::StatusOr<int64_t> PutArchitecture(
+      const Architecture& architecture) override {
     return catalog_->PutArchitecture(architecture);
   }
 
+  absl::StatusOr<int64_t> PreviewArchitecture(
+      const Architecture& architecture) override {
+    return catalog_->PreviewArchitecture(architecture);
+  }
+
   absl::StatusOr<Architecture> GetArchitecture(
-      const std::string& name) override {
+      const ArchitectureName& name) override {
     return catalog_->GetArchitecture(name);
   }
 
@@ -178,7 +187,24 @@ class ComposedStore final : public Store {
     return page;
   }
 
-  absl::Status DeleteArchitecture(const std::string& name,
+  absl::StatusOr<ArchitecturePage> ListArchitectureVersions(
+      const ArchitectureName& name, int page_size,
+      const std::string& page_token) override {
+    const ListingId listing = {"architecture_versions", name.id()};
+    ASSIGN_OR_RETURN(page_size, EffectivePageSize(page_size));
+    ASSIGN_OR_RETURN(const int64_t before, NumberBefore(listing, page_token));
+    ArchitecturePage page;
+    ASSIGN_OR_RETURN(page.architectures, catalog_->ListArchitectureVersions(
+                                             name, before, page_size + 1));
+    page.next_page_token =
+        CutToPage(page.architectures, page_size, listing,
+                  [](const Architecture& architecture) {
+                    return absl::StrCat(architecture.version);
+                  });
+    return page;
+  }
+
+  absl::Status DeleteArchitecture(const ArchitectureName& name,
                                   bool force) override {
     return catalog_->DeleteArchitecture(name, force);
   }
@@ -210,16 +236,17 @@ class ComposedStore final : public Store {
   }
 
  private:
-  static absl::StatusOr<int64_t> SequenceBefore(const ListingId& listing,
-                                                const std::string& page_token) {
+  // Of listings whose positions are numbers, the greatest first.
+  static absl::StatusOr<int64_t> NumberBefore(const ListingId& listing,
+                                              const std::string& page_token) {
     if (page_token.empty()) return Catalog::kNewest;
     ASSIGN_OR_RETURN(const std::string position,
                      DecodePageToken(listing, page_token));
-    int64_t sequence = 0;
-    if (!absl::SimpleAtoi(position, &sequence)) {
+    int64_t number = 0;
+    if (!absl::SimpleAtoi(position, &number)) {
       return InvalidField("page_token", "not a token of this store");
     }
-    return sequence;
+    return number;
   }
 
   absl::StatusOr<BlobLocation> Locate(const Digest& digest) {

@@ -18,11 +18,11 @@ absl::Status AliasNotFound(const AliasName& alias) {
       reason::kAliasNotFound, {{"alias", alias.ToString()}});
 }
 
-absl::Status ArchitectureNotFound(absl::string_view name) {
+absl::Status ArchitectureNotFound(const ArchitectureName& name) {
   return WithErrorInfo(
-      absl::NotFoundError(absl::StrCat("there is no architecture '", name,
-                                       "' among those registered")),
-      reason::kArchitectureNotFound, {{"architecture", std::string(name)}});
+      absl::NotFoundError(absl::StrCat("there is no ", name.ToString(),
+                                       " among those registered")),
+      reason::kArchitectureNotFound, {{"architecture", name.ToString()}});
 }
 
 absl::Status BlobNotFound(const Digest& digest) {
@@ -44,24 +44,26 @@ absl::Status CheckpointInUse(const CheckpointName& name,
                        {{"checkpoint", name.ToString()}, {"aliases", names}});
 }
 
-absl::Status ArchitectureInUse(absl::string_view name,
+absl::Status InitialValuesInUse(const CheckpointName& name,
+                                const ArchitectureName& architecture) {
+  return WithErrorInfo(
+      absl::FailedPreconditionError(absl::StrCat(
+          name.ToString(), " has the initial values of ",
+          architecture.ToString(),
+          ", which cannot be without them; delete that architecture first")),
+      reason::kCheckpointInUse,
+      {{"checkpoint", name.ToString()},
+       {"architecture", architecture.ToString()}});
+}
+
+absl::Status ArchitectureInUse(const ArchitectureName& name,
                                const CheckpointName& example) {
   return WithErrorInfo(
       absl::FailedPreconditionError(absl::StrCat(
-          "checkpoints of architecture '", name, "' exist (",
-          example.ToString(), " is one); delete them first, or use force")),
+          "checkpoints of ", name.ToString(), " exist (", example.ToString(),
+          " is one); delete them first, or use force")),
       reason::kArchitectureInUse,
-      {{"architecture", std::string(name)},
-       {"checkpoint", example.ToString()}});
-}
-
-absl::Status ArchitectureExists(absl::string_view name) {
-  return WithErrorInfo(
-      absl::AlreadyExistsError(absl::StrCat(
-          "architecture '", name,
-          "' is registered with another schema; use another name, or delete "
-          "that one first")),
-      reason::kArchitectureExists, {{"architecture", std::string(name)}});
+      {{"architecture", name.ToString()}, {"checkpoint", example.ToString()}});
 }
 
 absl::Status RequestIdReused(absl::string_view request_id) {

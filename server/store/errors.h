@@ -15,17 +15,18 @@ namespace warmstart::store {
 
 absl::Status CheckpointNotFound(const CheckpointName& name);
 absl::Status AliasNotFound(const AliasName& alias);
-absl::Status ArchitectureNotFound(absl::string_view name);
+absl::Status ArchitectureNotFound(const ArchitectureName& name);
 absl::Status BlobNotFound(const Digest& digest);
 
 // FAILED_PRECONDITION: `aliases` point to it.
 absl::Status CheckpointInUse(const CheckpointName& name,
                              const std::vector<AliasName>& aliases);
+// FAILED_PRECONDITION: it has the initial values of `architecture`.
+absl::Status InitialValuesInUse(const CheckpointName& name,
+                                const ArchitectureName& architecture);
 // FAILED_PRECONDITION: checkpoints name it, `example` among them.
-absl::Status ArchitectureInUse(absl::string_view name,
+absl::Status ArchitectureInUse(const ArchitectureName& name,
                                const CheckpointName& example);
-// ALREADY_EXISTS: with another schema.
-absl::Status ArchitectureExists(absl::string_view name);
 
 // INVALID_ARGUMENT: the id was used for another request.
 absl::Status RequestIdReused(absl::string_view request_id);

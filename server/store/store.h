@@ -55,7 +55,7 @@ using Labels = std::map<std::string, std::string>;
 
 struct Checkpoint {
   CheckpointName name;
-  std::string architecture;  // "" where none was named
+  std::optional<ArchitectureName> architecture;  // where one was named
   absl::Time create_time;
   Labels labels;
   std::vector<AliasName> aliases;  // those that point to it, sorted
@@ -66,7 +66,7 @@ struct Checkpoint {
 };
 
 struct NewCheckpoint {
-  std::string architecture;
+  std::optional<ArchitectureName> architecture;
   Manifest manifest;
   Labels labels;
   std::string report_json;
@@ -125,7 +125,8 @@ class Draft {
 
 struct ListCheckpointsOptions {
   // Empty fields do not filter. `labels`: all of them must be there.
-  std::string architecture;
+  // One without a version stands for all versions.
+  std::optional<ArchitectureName> architecture;
   Labels labels;
   std::string alias;  // exact, or a prefix that ends in "*"
   int page_size = 50;
@@ -149,7 +150,7 @@ struct AliasPage {
 };
 
 struct ArchitecturePage {
-  std::vector<Architecture> architectures;  // by name
+  std::vector<Architecture> architectures;
   std::string next_page_token;
 };
 
@@ -184,8 +185,9 @@ class Store {
   virtual absl::StatusOr<Checkpoint> SetLabels(const CheckpointName& name,
                                                const Labels& labels) = 0;
   // FAILED_PRECONDITION, naming them, while aliases point to it; with `force`
-  // they go with it. Blobs and packs that nothing references any more are
-  // removed; bytes that a BlobData or a Draft holds stay readable.
+  // they go with it. Also while an architecture has its initial values, and
+  // then `force` does not help. Blobs and packs that nothing references any
+  // more are removed; bytes that a BlobData or a Draft holds stay readable.
   virtual absl::Status DeleteCheckpoint(const CheckpointName& name,
                                         bool force) = 0;
 
@@ -196,14 +198,28 @@ class Store {
   virtual absl::StatusOr<AliasPage> ListAliases(
       int page_size, const std::string& page_token) = 0;
 
-  // ALREADY_EXISTS where another schema has that name; OK when it is the same.
-  virtual absl::Status PutArchitecture(const Architecture& architecture) = 0;
+  // Returns the version of its name that says the same as `architecture`, whose
+  // own version does not count; where there is none, it becomes the name's next
+  // one. Versions count from 1, and none is ever used again. NOT_FOUND where
+  // the checkpoint of its initial values is not there.
+  virtual absl::StatusOr<int64_t> PutArchitecture(
+      const Architecture& architecture) = 0;
+  // The version that PutArchitecture would return; changes nothing.
+  virtual absl::StatusOr<int64_t> PreviewArchitecture(
+      const Architecture& architecture) = 0;
+  // Without a version, the newest.
   virtual absl::StatusOr<Architecture> GetArchitecture(
-      const std::string& name) = 0;
+      const ArchitectureName& name) = 0;
+  // The newest version of each name, by name.
   virtual absl::StatusOr<ArchitecturePage> ListArchitectures(
       int page_size, const std::string& page_token) = 0;
-  // FAILED_PRECONDITION while checkpoints name it, unless `force`.
-  virtual absl::Status DeleteArchitecture(const std::string& name,
+  // All versions of one name, the newest first; NOT_FOUND where there is none.
+  virtual absl::StatusOr<ArchitecturePage> ListArchitectureVersions(
+      const ArchitectureName& name, int page_size,
+      const std::string& page_token) = 0;
+  // Without a version, all of them. FAILED_PRECONDITION while checkpoints name
+  // one that would go, unless `force`; the checkpoints stay.
+  virtual absl::Status DeleteArchitecture(const ArchitectureName& name,
                                           bool force) = 0;
 
   // The checkpoint that a request with this id made; nullopt where there is

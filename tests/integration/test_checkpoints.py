@@ -214,10 +214,30 @@ def test_architectures_are_listed_in_pages_the_built_in_first(own_client):
         )
     listed = list(own_client.architectures(page_size=2))
     names = [summary.name.removeprefix("architectures/") for summary in listed]
-    assert names == ["NetA", "NetB", "Abc", "Mid", "Zed"]
+    stored = [f"{name}/versions/1" for name in ("Abc", "Mid", "Zed")]
+    assert names == ["NetA", "NetB", *stored]
     assert [summary.built_in for summary in listed] == [True, True] + [False] * 3
     assert (listed[2].entry_count, listed[2].parameter_count) == (1, 6)
     assert listed[2].size_bytes == 24
+
+
+def test_a_version_is_registered_found_and_deleted_alone(own_client):
+    one, two = (
+        warmstart.architecture_of("Net", {"w": torch.ones(size)}) for size in (2, 3)
+    )
+    dry = own_client.register_architecture(one, validate_only=True)
+    assert dry.name == "architectures/Net/versions/1"
+    assert error_of(lambda: own_client.get_architecture("Net")).code == (
+        grpc.StatusCode.NOT_FOUND
+    )
+    first = own_client.register_architecture(one)
+    second = own_client.register_architecture(two)
+    assert own_client.register_architecture(first) == first
+    assert own_client.get_architecture("Net") == second
+    listed = [summary.version for summary in own_client.architectures("Net")]
+    assert listed == [2, 1]
+    own_client.delete_architecture(second.name)
+    assert own_client.get_architecture("Net") == first
 
 
 # Downloads.

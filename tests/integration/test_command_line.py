@@ -6,7 +6,7 @@ import json
 
 import pytest
 import torch
-from harness.cli import DONE, FAILED, NOT_MET, USAGE, CommandLine
+from harness.cli import FAILED, NOT_MET, USAGE, CommandLine
 from harness.nets import NetA
 
 
@@ -129,7 +129,7 @@ def test_architectures_are_registered_from_a_file(cli, tmp_path):
     assert [a["name"] for a in listed] == [
         "architectures/NetA",
         "architectures/NetB",
-        "architectures/Head",
+        "architectures/Head/versions/1",
     ]
     shown = cli.done("architectures", "show", "Head", "--json").out
     # What is shown can be registered elsewhere.
@@ -140,11 +140,53 @@ def test_architectures_are_registered_from_a_file(cli, tmp_path):
     assert [entry["key"] for entry in manifest] == ["fc.weight", "fc.bias"]
 
 
-def test_another_schema_under_a_taken_name_is_refused(cli):
-    for shape, code in [([1], DONE), ([2], FAILED)]:
+def test_another_schema_under_a_taken_name_is_its_next_version(cli):
+    def register(*flags, shape):
         schema = {"name": "Net", "entries": [{"key": "a", "shape": shape}]}
-        ran = cli.run("architectures", "register", "-", stdin=json.dumps(schema))
-        assert ran.code == code
+        text = json.dumps(schema)
+        return cli.done("architectures", "register", "-", *flags, stdin=text).out
+
+    first, second = "architectures/Net/versions/1", "architectures/Net/versions/2"
+    assert register(shape=[1]) == f"registered {first}: 1 key\n"
+    assert register("--dry-run", shape=[2]) == f"would be {second}: 1 key\n"
+    assert register(shape=[2]) == f"registered {second}: 1 key\n"
+    assert register(shape=[1]) == f"registered {first}: 1 key\n"
+
+    listed = cli.done("architectures", "list", "Net", "--json").json()
+    assert [a["name"] for a in listed["architectures"]] == [second, first]
+    handle = cli.handle("save", "--architecture", "Net/versions/1")
+    shown = cli.done("show", handle, "--json").json()
+    assert shown["architecture"] == first
+    assert cli.done("list", "--architecture", "Net", "--quiet").out == f"{handle}\n"
+    assert cli.done("list", "--architecture", second, "--quiet").out == ""
+
+    assert cli.run("architectures", "delete", "Net").code == FAILED
+    cli.done("architectures", "delete", second)
+    assert cli.run("architectures", "show", second).code == FAILED
+    assert cli.done("architectures", "show", "Net").out.startswith("Net/versions/1:")
+
+
+def test_stored_values_begin_what_is_registered_with_them(cli):
+    values = cli.handle("save", "--architecture", "NetA", "--seed", 7)
+    shown = cli.done("architectures", "show", "NetA", "--json").json()
+    for entry in shown["entries"]:
+        entry["initializer"] = {"stored": {}}
+    cli.done(
+        *("architectures", "register", "-", "--name", "Mine"),
+        *("--initial-values", values),
+        stdin=json.dumps(shown),
+    )
+    fresh = cli.handle("save", "--architecture", "Mine")
+    tensors = [
+        cli.done("show", handle, "--tensors", "--json").json()["entries"]
+        for handle in (values, fresh)
+    ]
+    assert tensors[0] == tensors[1]
+    refused = cli.run("delete", values, "--force")
+    assert refused.code == FAILED
+    assert "architectures/Mine/versions/1" in refused.err
+    cli.done("architectures", "delete", "Mine", "--force")
+    cli.done("delete", values)
 
 
 def test_no_server_is_an_error_that_names_it(server):

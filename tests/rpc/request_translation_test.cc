@@ -232,7 +232,7 @@ TEST(ListCheckpointsRequestTest, EveryFieldIsTranslated) {
         labels { key: "a" value: "b" } alias: "aliases/x/*")")));
   EXPECT_EQ(options.page_size, 5);
   EXPECT_EQ(options.page_token, "t");
-  EXPECT_EQ(options.architecture, "NetA");
+  EXPECT_EQ(options.architecture->ToString(), "architectures/NetA");
   EXPECT_THAT(options.labels, ElementsAre(Pair("a", "b")));
   EXPECT_EQ(options.alias, "x/*");
 }
@@ -241,7 +241,7 @@ TEST(ListCheckpointsRequestTest, TheDefaultFiltersNothing) {
   ASSERT_OK_AND_ASSIGN(const store::ListCheckpointsOptions options,
                        FromProto(v1::ListCheckpointsRequest()));
   EXPECT_EQ(options.page_size, 50);
-  EXPECT_EQ(options.architecture, "");
+  EXPECT_FALSE(options.architecture.has_value());
   EXPECT_EQ(options.alias, "");
   EXPECT_THAT(options.labels, IsEmpty());
 }

@@ -47,7 +47,7 @@ CheckpointName NameOf(const std::string& id) {
 store::Checkpoint MakeCheckpoint(const service::Origin& origin) {
   store::Checkpoint checkpoint;
   checkpoint.name = NameOf("abc");
-  checkpoint.architecture = "NetA";
+  checkpoint.architecture = ArchitectureName::Parse("NetA").value();
   checkpoint.create_time = absl::FromUnixNanos(1704067200'000000007);
   checkpoint.labels = {{"a", "b"}};
   checkpoint.aliases = {AliasName::Parse("x").value(),
@@ -91,9 +91,17 @@ TEST(CheckpointToProtoTest, EveryOriginIsTranslated) {
                            seed: 7 device: "cpu" })");
 }
 
+TEST(CheckpointToProtoTest, AVersionIsPartOfTheArchitecturesName) {
+  store::Checkpoint checkpoint = MakeCheckpoint(service::UploadOrigin{});
+  checkpoint.architecture = ArchitectureName::Parse("mine/versions/2").value();
+  v1::Checkpoint proto;
+  ASSERT_OK(ToProto(checkpoint, &proto));
+  EXPECT_EQ(proto.architecture(), "architectures/mine/versions/2");
+}
+
 TEST(CheckpointToProtoTest, NoArchitectureIsNoResourceName) {
   store::Checkpoint checkpoint = MakeCheckpoint(service::UploadOrigin{});
-  checkpoint.architecture = "";
+  checkpoint.architecture.reset();
   v1::Checkpoint proto;
   ASSERT_OK(ToProto(checkpoint, &proto));
   EXPECT_EQ(proto.architecture(), "");

@@ -20,6 +20,7 @@ using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Not;
+using ::testing::SizeIs;
 using ::warmstart::testing::IsOk;
 using ::warmstart::testing::StatusIs;
 
@@ -38,12 +39,12 @@ std::vector<std::string> ListAll(ArchitectureRegistry& registry, int page_size,
   std::string token;
   *pages = 0;
   do {
-    const absl::StatusOr<ModelPage> page = registry.List(page_size, token);
+    const auto page = registry.List(page_size, token);
     EXPECT_OK(page);
     if (!page.ok()) return names;
-    EXPECT_LE(page->models.size(), static_cast<size_t>(page_size));
-    for (const ModelPtr& model : page->models) {
-      names.push_back(model->schema().name);
+    EXPECT_LE(page->architectures.size(), static_cast<size_t>(page_size));
+    for (const ListedArchitecture& listed : page->architectures) {
+      names.push_back(VersionedName(listed.schema));
     }
     token = page->next_page_token;
     ++*pages;
@@ -87,7 +88,9 @@ TEST(ArchitectureRegistryTest, WhatWasRegisteredIsFoundAlsoAfterARestart) {
   for (int round = 0; round < 2; ++round) {
     ASSERT_OK_AND_ASSIGN(const ModelPtr model,
                          world.architectures().Find("architectures/mine"));
-    EXPECT_EQ(model->schema(), Named("mine", 7));
+    Architecture expected = Named("mine", 7);
+    expected.version = 1;
+    EXPECT_EQ(model->schema(), expected);
     EXPECT_FALSE(model->has_forward());
     world.Restart();
   }
@@ -97,16 +100,93 @@ TEST(ArchitectureRegistryTest, TheResourceNameIsTakenToo) {
   World world;
   ASSERT_OK_AND_ASSIGN(const ModelPtr model, world.architectures().Register(
                                                  Named("architectures/mine")));
-  EXPECT_EQ(model->schema().name, "mine");
+  EXPECT_EQ(VersionedName(model->schema()), "mine/versions/1");
 }
 
-TEST(ArchitectureRegistryTest, TheSameSchemaMayBeRegisteredAgain) {
+TEST(ArchitectureRegistryTest, SomethingElseIsTheNextVersionAndTheSameIsNone) {
   World world;
-  EXPECT_OK(world.architectures().Register(Named("mine")));
-  EXPECT_OK(world.architectures().Register(Named("mine")));
-  const auto other = world.architectures().Register(Named("mine", 2));
-  EXPECT_THAT(other, StatusIs(absl::StatusCode::kAlreadyExists));
-  EXPECT_EQ(ReasonOf(other.status()), "ARCHITECTURE_EXISTS");
+  ArchitectureRegistry& registry = world.architectures();
+  for (const int64_t size : {1, 2, 1, 2}) {
+    ASSERT_OK_AND_ASSIGN(const ModelPtr model,
+                         registry.Register(Named("mine", size)));
+    EXPECT_EQ(model->schema().version, size);
+  }
+  for (int round = 0; round < 2; ++round) {  // from the store and the cache
+    ASSERT_OK_AND_ASSIGN(const ModelPtr first,
+                         registry.Find("mine/versions/1"));
+    EXPECT_EQ(SizeOf(first), 1);
+    ASSERT_OK_AND_ASSIGN(const ModelPtr newest, registry.Find("mine"));
+    EXPECT_EQ(SizeOf(newest), 2);
+  }
+  const auto none = registry.Find("mine/versions/3");
+  EXPECT_THAT(none, StatusIs(absl::StatusCode::kNotFound,
+                             HasSubstr("architectures/mine means the newest")));
+  EXPECT_EQ(ReasonOf(none.status()), "ARCHITECTURE_NOT_FOUND");
+}
+
+TEST(ArchitectureRegistryTest, WhatWasFoundMayBeRegisteredAgainByItsFullName) {
+  World world;
+  ASSERT_OK(world.architectures().Register(Named("mine", 1)));
+  ASSERT_OK(world.architectures().Register(Named("mine", 2)));
+  ASSERT_OK_AND_ASSIGN(const ModelPtr again, world.architectures().Register(
+                                                 Named("mine/versions/1", 1)));
+  EXPECT_EQ(again->schema().version, 1);
+}
+
+TEST(ArchitectureRegistryTest, BuiltInOnesHaveNoVersions) {
+  World world;
+  EXPECT_THAT(world.architectures().Find("NetA/versions/1"),
+              StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_OK_AND_ASSIGN(const ArchitectureListing listing,
+                       world.architectures().ListVersions("NetA", 10, ""));
+  ASSERT_THAT(listing.architectures, SizeIs(1));
+  EXPECT_TRUE(listing.architectures[0].built_in);
+  EXPECT_TRUE(listing.architectures[0].has_forward);
+  EXPECT_EQ(listing.architectures[0].schema.version, 0);
+  EXPECT_EQ(
+      FieldOf(world.architectures().ListVersions("NetA", 10, "token").status()),
+      "page_token");
+}
+
+TEST(ArchitectureRegistryTest, VersionsAreListedNewestFirst) {
+  World world;
+  ArchitectureRegistry& registry = world.architectures();
+  for (const int64_t size : {1, 2, 3}) {
+    ASSERT_OK(registry.Register(Named("mine", size)));
+  }
+  std::vector<int64_t> versions;
+  std::string token;
+  do {
+    ASSERT_OK_AND_ASSIGN(const ArchitectureListing listing,
+                         registry.ListVersions("architectures/mine", 2, token));
+    for (const ListedArchitecture& listed : listing.architectures) {
+      versions.push_back(listed.schema.version);
+      EXPECT_FALSE(listed.built_in);
+    }
+    token = listing.next_page_token;
+  } while (!token.empty());
+  EXPECT_THAT(versions, ElementsAre(3, 2, 1));
+  EXPECT_EQ(ReasonOf(registry.ListVersions("nobody", 2, "").status()),
+            "ARCHITECTURE_NOT_FOUND");
+  EXPECT_EQ(FieldOf(registry.ListVersions("mine/versions/1", 2, "").status()),
+            "architecture");
+}
+
+TEST(ArchitectureRegistryTest,
+     ADryRegistrationSaysWhatWouldBeAndStoresNothing) {
+  World world;
+  ArchitectureRegistry& registry = world.architectures();
+  const RegisterOptions dry{.validate_only = true};
+  ASSERT_OK_AND_ASSIGN(ModelPtr model, registry.Register(Named("mine"), dry));
+  EXPECT_EQ(model->schema().version, 1);
+  EXPECT_THAT(registry.Find("mine"), StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_OK(registry.Register(Named("mine")));
+  ASSERT_OK_AND_ASSIGN(model, registry.Register(Named("mine"), dry));
+  EXPECT_EQ(model->schema().version, 1);
+  ASSERT_OK_AND_ASSIGN(model, registry.Register(Named("mine", 2), dry));
+  EXPECT_EQ(model->schema().version, 2);
+  EXPECT_EQ(ReasonOf(registry.Register(Named("NetA"), dry).status()),
+            "ARCHITECTURE_BUILT_IN");
 }
 
 TEST(ArchitectureRegistryTest, TheNamesOfBuiltInOnesAreTaken) {
@@ -149,10 +229,12 @@ TEST(ArchitectureRegistryTest, PagesOfEverySizeListBuiltInOnesFirst) {
   for (const char* name : {"zebra", "Ant", "mole"}) {
     ASSERT_OK(world.architectures().Register(Named(name)));
   }
+  ASSERT_OK(world.architectures().Register(Named("mole", 2)));
   for (const int page_size : {1, 2, 3, 4, 5, 50}) {
     int pages = 0;
     EXPECT_THAT(ListAll(world.architectures(), page_size, &pages),
-                ElementsAre("NetA", "NetB", "Ant", "mole", "zebra"))
+                ElementsAre("NetA", "NetB", "Ant/versions/1", "mole/versions/2",
+                            "zebra/versions/1"))
         << page_size;
     EXPECT_EQ(pages, (5 + page_size - 1) / page_size) << page_size;
   }
@@ -189,6 +271,23 @@ TEST(ArchitectureRegistryTest, WhatIsDeletedIsNoLongerFound) {
   EXPECT_EQ(SizeOf(model), 2);
 }
 
+TEST(ArchitectureRegistryTest, AVersionIsDeletedAloneAndTheOneBeforeIsNewest) {
+  World world;
+  ArchitectureRegistry& registry = world.architectures();
+  for (const int64_t size : {1, 2, 3}) {
+    ASSERT_OK(registry.Register(Named("mine", size)));
+    ASSERT_OK(registry.Find("mine"));  // now it is cached
+  }
+  ASSERT_OK(registry.Delete("mine/versions/3", false));
+  EXPECT_THAT(registry.Find("mine/versions/3"),
+              StatusIs(absl::StatusCode::kNotFound));
+  ASSERT_OK_AND_ASSIGN(ModelPtr model, registry.Find("mine"));
+  EXPECT_EQ(SizeOf(model), 2);
+  ASSERT_OK(registry.Delete("mine/versions/1", false));
+  ASSERT_OK_AND_ASSIGN(model, registry.Register(Named("mine", 3)));
+  EXPECT_EQ(model->schema().version, 4);
+}
+
 TEST(ArchitectureRegistryTest, WhatIsNotThereCannotBeDeleted) {
   World world;
   const absl::Status unknown = world.architectures().Delete("mine", true);
@@ -209,6 +308,8 @@ TEST(ArchitectureRegistryTest, OneThatCheckpointsNameIsDeletedWithForceAlone) {
   EXPECT_THAT(refused, StatusIs(absl::StatusCode::kFailedPrecondition));
   EXPECT_EQ(ReasonOf(refused), "ARCHITECTURE_IN_USE");
   EXPECT_OK(world.architectures().Find("mine"));
+  ASSERT_OK(world.architectures().Register(Named("mine", 2)));
+  EXPECT_OK(world.architectures().Delete("mine/versions/2", false));
   EXPECT_OK(world.architectures().Delete("mine", true));
   EXPECT_EQ(world.num_checkpoints(), 1);
 }

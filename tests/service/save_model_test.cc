@@ -52,7 +52,7 @@ TEST(SaveModelTest, AnUploadIsStoredWithWhatItHolds) {
                          world.Save({{"net.pt", file}}, request));
     EXPECT_EQ(result.report, std::nullopt);
     EXPECT_THAT(result.skipped, IsEmpty());
-    EXPECT_EQ(result.checkpoint.architecture, "");
+    EXPECT_FALSE(result.checkpoint.architecture.has_value());
     EXPECT_EQ(result.checkpoint.labels, request.options.labels);
     EXPECT_EQ(result.checkpoint.num_tensors, tensors.size());
     const auto values = world.Values("aliases/resnet/prod");
@@ -78,7 +78,7 @@ TEST(SaveModelTest, WithAnArchitectureTheUploadIsMatchedAndStoredAsItIs) {
   ASSERT_OK_AND_ASSIGN(const SaveModelResult result,
                        world.Save({{"a.safetensors", MakeSafetensors(tensors)}},
                                   FreshRequest("architectures/NetA")));
-  EXPECT_EQ(result.checkpoint.architecture, "NetA");
+  EXPECT_EQ(result.checkpoint.architecture->ToString(), "architectures/NetA");
   ASSERT_TRUE(result.report.has_value());
   EXPECT_THAT(result.report->missing_keys, ElementsAre("fc3.bias"));
   EXPECT_THAT(result.report->unexpected_keys, ElementsAre("extra"));

@@ -87,7 +87,7 @@ TEST_F(WarmStartTest, AllKeysThatMatchAreLoadedAndNoByteIsStored) {
   EXPECT_EQ(result.report.coverage.KeyFraction(), 1);
   EXPECT_EQ(world_.Values(HandleOf(result)), world_.Values(source));
   EXPECT_EQ(world_.num_blobs(), blobs);
-  EXPECT_EQ(result.checkpoint->architecture, "NetB");
+  EXPECT_EQ(result.checkpoint->architecture->ToString(), "architectures/NetB");
   const WarmStartOrigin origin = OriginOf(*result.checkpoint);
   EXPECT_THAT(origin.sources,
               ElementsAre(CheckpointName::Parse(source).value()));

@@ -93,18 +93,25 @@ class InterruptedCatalog final : public Catalog {
                                                  int limit) override {
     return real_->ListAliases(after, limit);
   }
-  absl::Status PutArchitecture(const Architecture& a) override {
+  absl::StatusOr<int64_t> PutArchitecture(const Architecture& a) override {
     return real_->PutArchitecture(a);
   }
+  absl::StatusOr<int64_t> PreviewArchitecture(const Architecture& a) override {
+    return real_->PreviewArchitecture(a);
+  }
   absl::StatusOr<Architecture> GetArchitecture(
-      const std::string& name) override {
+      const ArchitectureName& name) override {
     return real_->GetArchitecture(name);
   }
   absl::StatusOr<std::vector<Architecture>> ListArchitectures(
       const std::string& after, int limit) override {
     return real_->ListArchitectures(after, limit);
   }
-  absl::Status DeleteArchitecture(const std::string& name,
+  absl::StatusOr<std::vector<Architecture>> ListArchitectureVersions(
+      const ArchitectureName& name, int64_t before, int limit) override {
+    return real_->ListArchitectureVersions(name, before, limit);
+  }
+  absl::Status DeleteArchitecture(const ArchitectureName& name,
                                   bool force) override {
     return real_->DeleteArchitecture(name, force);
   }

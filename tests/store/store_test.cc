@@ -25,6 +25,7 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::ElementsAre;
+using ::testing::Field;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
 using ::testing::Optional;
@@ -77,7 +78,7 @@ TEST_F(StoreTest, ASavedCheckpointIsReadBackAlsoAfterAReopening) {
                            {"empty", ""},
                            {"again", RandomBytes(13, 2)}};
   NewCheckpoint request;
-  request.architecture = "NetA";
+  request.architecture = MakeArchitectureName("NetA");
   request.labels = {{"team", "vision"}};
   request.report_json = "{}";
   request.origin_json = "{\"from\": 1}";
@@ -89,7 +90,7 @@ TEST_F(StoreTest, ASavedCheckpointIsReadBackAlsoAfterAReopening) {
   Open();
   ASSERT_OK_AND_ASSIGN(const Checkpoint read,
                        store_->GetCheckpoint(saved.name));
-  EXPECT_EQ(read.architecture, "NetA");
+  EXPECT_EQ(read.architecture, request.architecture);
   EXPECT_EQ(read.labels, request.labels);
   EXPECT_EQ(read.report_json, "{}");
   EXPECT_EQ(read.origin_json, request.origin_json);
@@ -272,18 +273,22 @@ TEST_F(StoreTest, AListingGoesOnWhileCheckpointsComeAndGo) {
 }
 
 TEST_F(StoreTest, FiltersCombine) {
-  const CheckpointName a = SaveOne("1", {.architecture = "NetA",
-                                         .labels = {{"team", "v"}},
-                                         .alias = MakeAlias("prod/a")});
-  const CheckpointName b = SaveOne("2", {.architecture = "NetA",
-                                         .labels = {{"team", "v"}, {"x", "y"}},
-                                         .alias = MakeAlias("prod/b")});
-  const CheckpointName c = SaveOne("3", {.architecture = "NetB",
-                                         .labels = {{"team", "v"}},
-                                         .alias = MakeAlias("dev")});
+  const CheckpointName a =
+      SaveOne("1", {.architecture = MakeArchitectureName("NetA"),
+                    .labels = {{"team", "v"}},
+                    .alias = MakeAlias("prod/a")});
+  const CheckpointName b =
+      SaveOne("2", {.architecture = MakeArchitectureName("NetA"),
+                    .labels = {{"team", "v"}, {"x", "y"}},
+                    .alias = MakeAlias("prod/b")});
+  const CheckpointName c =
+      SaveOne("3", {.architecture = MakeArchitectureName("NetB"),
+                    .labels = {{"team", "v"}},
+                    .alias = MakeAlias("dev")});
   const CheckpointName d = SaveOne("4");
   EXPECT_THAT(List({}), ElementsAre(d, c, b, a));
-  EXPECT_THAT(List({.architecture = "NetA"}), ElementsAre(b, a));
+  EXPECT_THAT(List({.architecture = MakeArchitectureName("NetA")}),
+              ElementsAre(b, a));
   EXPECT_THAT(List({.labels = {{"team", "v"}}}), ElementsAre(c, b, a));
   EXPECT_THAT(List({.labels = {{"team", "v"}, {"x", "y"}}}), ElementsAre(b));
   EXPECT_THAT(List({.labels = {{"team", "w"}}}), IsEmpty());
@@ -291,7 +296,7 @@ TEST_F(StoreTest, FiltersCombine) {
   EXPECT_THAT(List({.alias = "prod/*"}), ElementsAre(b, a));
   EXPECT_THAT(List({.alias = "prod/"}), IsEmpty());
   EXPECT_THAT(List({.alias = "*"}), ElementsAre(c, b, a));
-  EXPECT_THAT(List({.architecture = "NetB",
+  EXPECT_THAT(List({.architecture = MakeArchitectureName("NetB"),
                     .labels = {{"team", "v"}},
                     .alias = "d*",
                     .page_size = 1}),
@@ -299,19 +304,24 @@ TEST_F(StoreTest, FiltersCombine) {
 }
 
 TEST_F(StoreTest, APageTokenIsGoodForItsListingAlone) {
-  for (int i = 0; i < 3; ++i) SaveOne(absl::StrCat(i), {.architecture = "A"});
+  for (int i = 0; i < 3; ++i)
+    SaveOne(absl::StrCat(i), {.architecture = MakeArchitectureName("A")});
   ASSERT_OK_AND_ASSIGN(
       const CheckpointPage page,
-      store_->ListCheckpoints({.architecture = "A", .page_size = 1}));
+      store_->ListCheckpoints(
+          {.architecture = MakeArchitectureName("A"), .page_size = 1}));
   const std::string token = page.next_page_token;
   const auto refused =
       StatusIs(absl::StatusCode::kInvalidArgument, HasSubstr("page_token"));
-  EXPECT_OK(store_->ListCheckpoints(
-      {.architecture = "A", .page_size = 2, .page_token = token}));
+  EXPECT_OK(store_->ListCheckpoints({.architecture = MakeArchitectureName("A"),
+                                     .page_size = 2,
+                                     .page_token = token}));
   EXPECT_THAT(store_->ListCheckpoints({.page_token = token}), refused);
-  EXPECT_THAT(store_->ListCheckpoints(
-                  {.architecture = "A", .alias = "x", .page_token = token}),
-              refused);
+  EXPECT_THAT(
+      store_->ListCheckpoints({.architecture = MakeArchitectureName("A"),
+                               .alias = "x",
+                               .page_token = token}),
+      refused);
   EXPECT_THAT(store_->ListCheckpoints({.page_token = "garbage"}), refused);
   EXPECT_THAT(store_->ListAliases(10, token), refused);
   EXPECT_THAT(store_->ListArchitectures(10, token), refused);
@@ -354,27 +364,59 @@ TEST_F(StoreTest, ArchitecturesAreKeptAndListedByPage) {
   for (const char* name : {"C", "A", "B"}) {
     ASSERT_OK(store_->PutArchitecture(MakeArchitecture(name, 3)));
   }
-  ASSERT_OK(store_->PutArchitecture(MakeArchitecture("A", 3)));
+  EXPECT_THAT(store_->PutArchitecture(MakeArchitecture("A", 3)),
+              IsOkAndHolds(1));
+  EXPECT_THAT(store_->PreviewArchitecture(MakeArchitecture("A", 4)),
+              IsOkAndHolds(2));
   EXPECT_THAT(store_->PutArchitecture(MakeArchitecture("A", 4)),
-              StatusIs(absl::StatusCode::kAlreadyExists));
+              IsOkAndHolds(2));
   Open();
-  EXPECT_THAT(store_->GetArchitecture("B"),
-              IsOkAndHolds(MakeArchitecture("B", 3)));
+  const auto is = [](const char* name, int64_t version) {
+    return AllOf(Field(&Architecture::name, name),
+                 Field(&Architecture::version, version));
+  };
+  EXPECT_THAT(store_->GetArchitecture(MakeArchitectureName("A")),
+              IsOkAndHolds(is("A", 2)));
   ASSERT_OK_AND_ASSIGN(const ArchitecturePage first,
                        store_->ListArchitectures(2, ""));
-  EXPECT_THAT(first.architectures,
-              ElementsAre(MakeArchitecture("A", 3), MakeArchitecture("B", 3)));
+  EXPECT_THAT(first.architectures, ElementsAre(is("A", 2), is("B", 1)));
   ASSERT_OK_AND_ASSIGN(const ArchitecturePage second,
                        store_->ListArchitectures(2, first.next_page_token));
-  EXPECT_THAT(second.architectures, ElementsAre(MakeArchitecture("C", 3)));
+  EXPECT_THAT(second.architectures, ElementsAre(is("C", 1)));
   EXPECT_EQ(second.next_page_token, "");
+}
 
-  SaveOne("1", {.architecture = "A"});
-  EXPECT_THAT(store_->DeleteArchitecture("A", false),
+TEST_F(StoreTest, VersionsAreListedByPage) {
+  for (const int64_t size : {1, 2, 3}) {
+    ASSERT_OK(store_->PutArchitecture(MakeArchitecture("A", size)));
+  }
+  const ArchitectureName name = MakeArchitectureName("A");
+  std::vector<int64_t> versions;
+  std::string token;
+  do {
+    ASSERT_OK_AND_ASSIGN(const ArchitecturePage page,
+                         store_->ListArchitectureVersions(name, 2, token));
+    for (const Architecture& architecture : page.architectures) {
+      versions.push_back(architecture.version);
+    }
+    token = page.next_page_token;
+  } while (!token.empty());
+  EXPECT_THAT(versions, ElementsAre(3, 2, 1));
+  // A token is good for its own listing alone.
+  ASSERT_OK_AND_ASSIGN(const ArchitecturePage page,
+                       store_->ListArchitectureVersions(name, 1, ""));
+  EXPECT_THAT(store_->ListArchitectures(1, page.next_page_token),
+              StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_F(StoreTest, AnArchitectureThatCheckpointsNameIsDeletedByForceAlone) {
+  ASSERT_OK(store_->PutArchitecture(MakeArchitecture("A", 3)));
+  const ArchitectureName name = MakeArchitectureName("A/versions/1");
+  SaveOne("1", {.architecture = name});
+  EXPECT_THAT(store_->DeleteArchitecture(name, false),
               StatusIs(absl::StatusCode::kFailedPrecondition));
-  EXPECT_OK(store_->DeleteArchitecture("A", true));
-  EXPECT_OK(store_->DeleteArchitecture("B", false));
-  EXPECT_THAT(store_->DeleteArchitecture("B", true),
+  EXPECT_OK(store_->DeleteArchitecture(name, true));
+  EXPECT_THAT(store_->DeleteArchitecture(name, true),
               StatusIs(absl::StatusCode::kNotFound));
 }
 

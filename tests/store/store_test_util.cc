@@ -162,6 +162,10 @@ CheckpointName MakeCheckpointName(const std::string& id) {
   return CheckpointName::Parse("checkpoints/" + id).value();
 }
 
+ArchitectureName MakeArchitectureName(const std::string& name) {
+  return ArchitectureName::Parse(name).value();
+}
+
 Architecture MakeArchitecture(const std::string& name, int64_t size) {
   Architecture architecture;
   architecture.name = name;

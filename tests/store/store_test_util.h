@@ -53,6 +53,7 @@ absl::Status CheckReadable(Store& store, const CheckpointName& name,
 
 AliasName MakeAlias(const std::string& name);
 CheckpointName MakeCheckpointName(const std::string& id);
+ArchitectureName MakeArchitectureName(const std::string& name);
 
 // One float32 weight with `size` elements.
 Architecture MakeArchitecture(const std::string& name, int64_t size);

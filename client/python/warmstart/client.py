@@ -386,50 +386,64 @@ class Client:
         )
         labels = {**(labels or {}), registration.INITIAL_VALUES_LABEL: name}
 
-        def send(
-            architecture: architectures_pb2.Architecture,
-        ) -> architectures_pb2.Architecture:
-            return self._connection.call(
-                self._architectures.RegisterArchitecture,
-                architectures_pb2.RegisterArchitectureRequest(
-                    architecture=architecture, validate_only=validate_only
-                ),
-            )
-
         return registration.register(
             description,
             save=lambda state: self.save(state, labels=labels).checkpoint.name,
-            send=send,
+            send=lambda architecture: self.register_architecture(
+                architecture, validate_only=validate_only
+            ),
             delete=self.delete,
             keep=not validate_only,
         )
 
     def register_architecture(
-        self, architecture: architectures_pb2.Architecture
+        self,
+        architecture: architectures_pb2.Architecture,
+        *,
+        validate_only: bool = False,
     ) -> architectures_pb2.Architecture:
-        """Registers an architecture; `architecture_of` describes a model."""
+        """Registers an architecture; `architecture_of` describes a model.
+
+        What differs from all versions of its name becomes the next one.
+
+        Args:
+            architecture: The architecture.
+            validate_only: Checks it and answers with what it would be, but stores
+                nothing.
+        """
         return self._connection.call(
             self._architectures.RegisterArchitecture,
-            architectures_pb2.RegisterArchitectureRequest(architecture=architecture),
+            architectures_pb2.RegisterArchitectureRequest(
+                architecture=architecture, validate_only=validate_only
+            ),
         )
 
     def get_architecture(self, name: str) -> architectures_pb2.Architecture:
-        """Gets an architecture."""
+        """Gets an architecture: "Net", its newest version, or "Net/versions/2"."""
         return self._connection.call(
             self._architectures.GetArchitecture,
             architectures_pb2.GetArchitectureRequest(name=name),
         )
 
     def architectures(
-        self, *, page_size: int = 0
+        self, name: str | None = None, *, page_size: int = 0
     ) -> Iterator[architectures_pb2.ArchitectureSummary]:
-        """Lists architectures by name, the built-in ones first."""
-        request = architectures_pb2.ListArchitecturesRequest(page_size=page_size)
+        """Lists architectures by name, each in its newest version.
+
+        The built-in ones come first. With a `name`, lists all versions of that
+        one, the newest first.
+        """
+        request = architectures_pb2.ListArchitecturesRequest(
+            architecture=name or "", page_size=page_size
+        )
         method = self._architectures.ListArchitectures
         return self._pages(method, request, lambda page: page.architectures)
 
     def delete_architecture(self, name: str, *, force: bool = False) -> None:
-        """Deletes an architecture; with `force`, also while checkpoints name it."""
+        """Deletes a version ("Net/versions/2") or all ("Net") of an architecture.
+
+        With `force` also while checkpoints name it.
+        """
         self._connection.once(
             self._architectures.DeleteArchitecture,
             architectures_pb2.DeleteArchitectureRequest(name=name, force=force),

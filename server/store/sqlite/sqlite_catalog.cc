@@ -10,9 +10,9 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/mutex.h"
 #include "server/base/status_macros.h"
-#include "server/model/architecture_json.h"
 #include "server/store/errors.h"
 #include "server/store/placement.h"
+#include "server/store/sqlite/sqlite_architectures.h"
 #include "server/store/sqlite/sqlite_blobs.h"
 #include "server/store/sqlite/sqlite_checkpointer.h"
 #include "server/store/sqlite/sqlite_checkpoints.h"
@@ -98,6 +98,9 @@ absl::StatusOr<std::vector<PackId>> DeleteRows(SqliteDb& db,
   ASSIGN_OR_RETURN(const std::vector<AliasName> aliases,
                    ReadAliases(db, sequence));
   if (!aliases.empty() && !force) return CheckpointInUse(name, aliases);
+  ASSIGN_OR_RETURN(const std::optional<ArchitectureName> architecture,
+                   FindInitializedBy(db, sequence));
+  if (architecture.has_value()) return InitialValuesInUse(name, *architecture);
   RETURN_IF_ERROR(db.Run("DELETE FROM aliases WHERE checkpoint = ?", sequence));
   ASSIGN_OR_RETURN(const std::vector<int64_t> blobs,
                    ReferencedBlobs(db, sequence));
@@ -105,16 +108,6 @@ absl::StatusOr<std::vector<PackId>> DeleteRows(SqliteDb& db,
   RETURN_IF_ERROR(
       db.Run("DELETE FROM checkpoints WHERE sequence = ?", sequence));
   return DropReferences(db, blobs);
-}
-
-absl::StatusOr<std::optional<std::string>> FindSchema(SqliteDb& db,
-                                                      const std::string& name) {
-  SqliteQuery query =
-      db.Query("SELECT schema FROM architectures WHERE name = ?", name);
-  std::optional<std::string> schema;
-  if (query.Next()) schema = query.String(0);
-  RETURN_IF_ERROR(query.status());
-  return schema;
 }
 
 absl::StatusOr<Alias> DecodeAlias(absl::string_view name,
@@ -241,63 +234,44 @@ class SqliteCatalog final : public Catalog {
     });
   }
 
-  absl::Status PutArchitecture(const Architecture& architecture) override {
-    const std::string schema = ArchitectureToJson(architecture);
-    return Write([&](SqliteDb& db) -> absl::Status {
-      ASSIGN_OR_RETURN(const std::optional<std::string> known,
-                       FindSchema(db, architecture.name));
-      if (!known.has_value()) {
-        return db.Run("INSERT INTO architectures (name, schema) VALUES (?, ?)",
-                      architecture.name, schema);
-      }
-      // An earlier version may have written the same schema in other words.
-      ASSIGN_OR_RETURN(const Architecture old, ArchitectureFromJson(*known));
-      return old == architecture ? absl::OkStatus()
-                                 : ArchitectureExists(architecture.name);
+  absl::StatusOr<int64_t> PutArchitecture(
+      const Architecture& architecture) override {
+    return Write(
+        [&](SqliteDb& db) { return PutArchitectureRows(db, architecture); });
+  }
+
+  absl::StatusOr<int64_t> PreviewArchitecture(
+      const Architecture& architecture) override {
+    return Read([&](SqliteDb& db) -> absl::StatusOr<int64_t> {
+      ASSIGN_OR_RETURN(const ArchitectureVersion version,
+                       ChooseVersion(db, architecture));
+      return version.number;
     });
   }
 
   absl::StatusOr<Architecture> GetArchitecture(
-      const std::string& name) override {
-    return Read([&](SqliteDb& db) -> absl::StatusOr<Architecture> {
-      ASSIGN_OR_RETURN(const std::optional<std::string> schema,
-                       FindSchema(db, name));
-      if (!schema.has_value()) return ArchitectureNotFound(name);
-      return ArchitectureFromJson(*schema);
-    });
+      const ArchitectureName& name) override {
+    return Read([&](SqliteDb& db) { return ReadArchitecture(db, name); });
   }
 
   absl::StatusOr<std::vector<Architecture>> ListArchitectures(
       const std::string& after, int limit) override {
-    return Read([&](SqliteDb& db) -> absl::StatusOr<std::vector<Architecture>> {
-      SqliteQuery query = db.Query(
-          "SELECT schema FROM architectures WHERE name > ? "
-          "ORDER BY name LIMIT ?",
-          after, limit);
-      std::vector<Architecture> architectures;
-      while (query.Next()) {
-        ASSIGN_OR_RETURN(architectures.emplace_back(),
-                         ArchitectureFromJson(query.Text(0)));
-      }
-      RETURN_IF_ERROR(query.status());
-      return architectures;
+    return Read([&](SqliteDb& db) {
+      return ReadNewestArchitectures(db, after, limit);
     });
   }
 
-  absl::Status DeleteArchitecture(const std::string& name,
-                                  bool force) override {
-    return Write([&](SqliteDb& db) -> absl::Status {
-      RETURN_IF_ERROR(db.Run("DELETE FROM architectures WHERE name = ?", name));
-      if (db.num_changes() == 0) return ArchitectureNotFound(name);
-      ASSIGN_OR_RETURN(const std::optional<int64_t> user,
-                       db.FindInt("SELECT sequence FROM checkpoints "
-                                  "WHERE architecture = ? LIMIT 1",
-                                  name));
-      if (force || !user.has_value()) return absl::OkStatus();
-      ASSIGN_OR_RETURN(const CheckpointName example,
-                       ReadCheckpointName(db, *user));
-      return ArchitectureInUse(name, example);
+  absl::StatusOr<std::vector<Architecture>> ListArchitectureVersions(
+      const ArchitectureName& name, int64_t before, int limit) override {
+    return Read([&](SqliteDb& db) {
+      return ReadArchitectureVersions(db, name, before, limit);
     });
+  }
+
+  absl::Status DeleteArchitecture(const ArchitectureName& name,
+                                  bool force) override {
+    return Write(
+        [&](SqliteDb& db) { return DeleteArchitectureRows(db, name, force); });
   }
 
   absl::StatusOr<std::optional<CheckpointName>> FindRequest(

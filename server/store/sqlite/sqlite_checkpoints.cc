@@ -25,6 +25,15 @@ absl::Status NoSuchRow(int64_t sequence) {
       "the catalog is corrupt: row ", sequence, " of checkpoints is missing"));
 }
 
+// nullopt for "", which is the name of none.
+absl::StatusOr<std::optional<ArchitectureName>> DecodeArchitecture(
+    absl::string_view name, int64_t version) {
+  if (name.empty()) return std::nullopt;
+  ASSIGN_OR_RETURN(const ArchitectureName architecture,
+                   ParseStoredName<ArchitectureName>(name));
+  return architecture.WithVersion(version);
+}
+
 absl::StatusOr<Labels> ReadLabels(SqliteDb& db, int64_t sequence) {
   SqliteQuery query =
       db.Query("SELECT key, value FROM labels WHERE checkpoint = ?", sequence);
@@ -50,11 +59,15 @@ absl::StatusOr<int64_t> InsertCheckpoint(SqliteDb& db,
                                          absl::Time create_time,
                                          int64_t num_bytes,
                                          const NewCheckpoint& checkpoint) {
+  const ArchitectureName architecture =
+      checkpoint.architecture.value_or(ArchitectureName());
   RETURN_IF_ERROR(
-      db.Run("INSERT INTO checkpoints (name, architecture, create_time, "
-             "num_tensors, num_bytes) VALUES (?, ?, ?, ?, ?)",
-             name.id(), checkpoint.architecture, absl::ToUnixNanos(create_time),
-             checkpoint.manifest.entries.size(), num_bytes));
+      db.Run("INSERT INTO checkpoints (name, architecture, "
+             "architecture_version, create_time, num_tensors, num_bytes) "
+             "VALUES (?, ?, ?, ?, ?, ?)",
+             name.id(), architecture.id(), architecture.version(),
+             absl::ToUnixNanos(create_time), checkpoint.manifest.entries.size(),
+             num_bytes));
   const int64_t sequence = db.last_insert_id();
   RETURN_IF_ERROR(
       db.Run("INSERT INTO checkpoint_texts (checkpoint, report, origin, "
@@ -78,8 +91,9 @@ absl::StatusOr<Checkpoint> ReadCheckpoint(SqliteDb& db, int64_t sequence) {
   Checkpoint checkpoint;
   {
     SqliteQuery query = db.Query(
-        "SELECT c.name, c.architecture, c.create_time, c.num_tensors, "
-        "c.num_bytes, t.report, t.origin FROM checkpoints c "
+        "SELECT c.name, c.architecture, c.architecture_version, "
+        "c.create_time, c.num_tensors, c.num_bytes, t.report, t.origin FROM "
+        "checkpoints c "
         "JOIN checkpoint_texts t ON t.checkpoint = c.sequence "
         "WHERE c.sequence = ?",
         sequence);
@@ -89,12 +103,13 @@ absl::StatusOr<Checkpoint> ReadCheckpoint(SqliteDb& db, int64_t sequence) {
     ASSIGN_OR_RETURN(checkpoint.name,
                      ParseStoredName<CheckpointName>(
                          absl::StrCat("checkpoints/", query.Text(0))));
-    checkpoint.architecture = query.String(1);
-    checkpoint.create_time = absl::FromUnixNanos(query.Int(2));
-    checkpoint.num_tensors = query.Int(3);
-    checkpoint.num_bytes = query.Int(4);
-    checkpoint.report_json = query.String(5);
-    checkpoint.origin_json = query.String(6);
+    ASSIGN_OR_RETURN(checkpoint.architecture,
+                     DecodeArchitecture(query.Text(1), query.Int(2)));
+    checkpoint.create_time = absl::FromUnixNanos(query.Int(3));
+    checkpoint.num_tensors = query.Int(4);
+    checkpoint.num_bytes = query.Int(5);
+    checkpoint.report_json = query.String(6);
+    checkpoint.origin_json = query.String(7);
   }
   ASSIGN_OR_RETURN(checkpoint.labels, ReadLabels(db, sequence));
   ASSIGN_OR_RETURN(checkpoint.aliases, ReadAliases(db, sequence));

@@ -41,14 +41,26 @@ Condition IsAny(SqliteDb& db) {
   };
 }
 
-Condition HasArchitecture(SqliteDb& db, const std::string& architecture) {
+Condition HasArchitecture(SqliteDb& db, const ArchitectureName& architecture) {
+  if (architecture.version() > 0) {
+    return [&db, &architecture](int64_t bound) {
+      // The second comparison is what the index is made for.
+      return OrZero(
+          db.FindInt("SELECT sequence FROM checkpoints "
+                     "INDEXED BY checkpoints_by_architecture_version "
+                     "WHERE architecture = ? AND architecture_version = ? "
+                     "AND architecture_version > 0 AND sequence <= ? "
+                     "ORDER BY sequence DESC LIMIT 1",
+                     architecture.id(), architecture.version(), bound));
+    };
+  }
   return [&db, &architecture](int64_t bound) {
     return OrZero(
         db.FindInt("SELECT sequence FROM checkpoints "
                    "INDEXED BY checkpoints_by_architecture "
                    "WHERE architecture = ? AND sequence <= ? "
                    "ORDER BY sequence DESC LIMIT 1",
-                   architecture, bound));
+                   architecture.id(), bound));
   };
 }
 
@@ -107,8 +119,8 @@ absl::StatusOr<std::vector<Condition>> ConditionsOf(
   for (const auto& [key, value] : filter.labels) {
     conditions.push_back(HasLabel(db, key, value));
   }
-  if (!filter.architecture.empty()) {
-    conditions.push_back(HasArchitecture(db, filter.architecture));
+  if (filter.architecture.has_value()) {
+    conditions.push_back(HasArchitecture(db, *filter.architecture));
   }
   if (conditions.empty()) conditions.push_back(IsAny(db));
   return conditions;

@@ -130,7 +130,46 @@ CREATE TABLE requests (
 CREATE INDEX requests_by_checkpoint ON requests (checkpoint);
 )sql";
 
-constexpr const char* kMigrations[] = {kVersion1};
+// Architectures get versions: what was there becomes version 1. So do those
+// that checkpoints name and that were deleted since, whose numbers are taken,
+// too. Built in were NetA and NetB, which have no versions.
+constexpr char kVersion2[] = R"sql(
+ALTER TABLE architectures RENAME TO architectures_of_version_1;
+
+CREATE TABLE architectures (
+  name TEXT PRIMARY KEY NOT NULL,
+  last_version INTEGER NOT NULL
+) STRICT;
+
+CREATE TABLE architecture_versions (
+  name TEXT NOT NULL REFERENCES architectures (name),
+  version INTEGER NOT NULL,
+  schema TEXT NOT NULL,
+  initial_values INTEGER REFERENCES checkpoints (sequence),
+  PRIMARY KEY (name, version)
+) STRICT;
+CREATE INDEX architecture_versions_by_initial_values
+  ON architecture_versions (initial_values);
+
+INSERT INTO architectures (name, last_version)
+  SELECT name, 1 FROM architectures_of_version_1
+  UNION
+  SELECT architecture, 1 FROM checkpoints
+    WHERE architecture NOT IN ('', 'NetA', 'NetB');
+INSERT INTO architecture_versions (name, version, schema)
+  SELECT name, 1, schema FROM architectures_of_version_1;
+DROP TABLE architectures_of_version_1;
+
+ALTER TABLE checkpoints
+  ADD COLUMN architecture_version INTEGER NOT NULL DEFAULT 0;
+UPDATE checkpoints SET architecture_version = 1
+  WHERE architecture IN (SELECT name FROM architectures);
+CREATE INDEX checkpoints_by_architecture_version
+  ON checkpoints (architecture, architecture_version)
+  WHERE architecture_version > 0;
+)sql";
+
+constexpr const char* kMigrations[] = {kVersion1, kVersion2};
 
 absl::StatusOr<int64_t> ReadInt(SqliteDb& db, absl::string_view sql) {
   ASSIGN_OR_RETURN(const std::optional<int64_t> value, db.FindInt(sql));

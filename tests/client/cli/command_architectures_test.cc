@@ -1,3 +1,8 @@
+#include <google/protobuf/text_format.h>
+
+#include <string>
+
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "nlohmann/json.hpp"
@@ -72,6 +77,58 @@ TEST_F(ArchitecturesTest, ListIsATable) {
   EXPECT_EQ(Run({"architectures", "list"}).out,
             "ARCHITECTURE  KEYS  PARAMETERS       SIZE  KIND\n"
             "NetA            10      62,006  242.2 KiB  built in\n");
+}
+
+TEST_F(ArchitecturesTest, VersionsOfOneAreListed) {
+  std::string asked;
+  methods().list_architectures = [&](const auto& request, auto* response) {
+    asked = request.architecture();
+    for (const int version : {12, 2}) {
+      v1::ArchitectureSummary& summary = *response->add_architectures();
+      summary.set_name(absl::StrCat("architectures/Head/versions/", version));
+      summary.set_version(version);
+      summary.set_entry_count(2);
+    }
+    return grpc::Status::OK;
+  };
+  EXPECT_EQ(Run({"architectures", "list", "Head"}).out,
+            "ARCHITECTURE  VERSION  KEYS  PARAMETERS  SIZE  KIND\n"
+            "Head               12     2           0   0 B  registered\n"
+            "Head                2     2           0   0 B  registered\n");
+  EXPECT_EQ(asked, "Head");
+}
+
+TEST_F(ArchitecturesTest, AModuleIsShownAsATree) {
+  methods().get_architecture = [](const auto&, auto* architecture) {
+    EXPECT_TRUE(google::protobuf::TextFormat::ParseFromString(
+        R"(name: "architectures/Head/versions/2"
+           initial_values: "checkpoints/abc"
+           module { type: "Sequential" children { type: "ReLU" } })",
+        architecture));
+    return grpc::Status::OK;
+  };
+  EXPECT_EQ(Run({"architectures", "show", "Head/versions/2"}).out,
+            "Head/versions/2: 0 keys\n"
+            "initial values: checkpoints/abc\n"
+            "Sequential\n"
+            "  0  ReLU\n");
+}
+
+TEST_F(ArchitecturesTest, FlagsOfARegistrationArePassedOn) {
+  v1::RegisterArchitectureRequest sent;
+  methods().register_architecture = [&](const auto& request, auto* response) {
+    sent = request;
+    response->set_name("architectures/Other/versions/3");
+    return grpc::Status::OK;
+  };
+  WriteFile(file_, R"({"name": "Head", "entries": [{"key": "a"}]})");
+  EXPECT_EQ(Run({"architectures", "register", file_, "--name", "Other",
+                 "--initial-values", "aliases/first", "--dry-run"})
+                .out,
+            "would be architectures/Other/versions/3: 0 keys\n");
+  EXPECT_EQ(sent.architecture().name(), "Other");
+  EXPECT_EQ(sent.architecture().initial_values(), "aliases/first");
+  EXPECT_TRUE(sent.validate_only());
 }
 
 TEST_F(ArchitecturesTest, DeleteIsPassedOn) {

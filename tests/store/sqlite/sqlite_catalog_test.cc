@@ -9,7 +9,9 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/store/sqlite/sqlite_db.h"
-#include "tests/store/catalog_contract.h"
+#include "tests/store/catalog_architectures_contract.h"
+#include "tests/store/catalog_blobs_contract.h"
+#include "tests/store/catalog_checkpoints_contract.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -17,6 +19,7 @@ namespace warmstart::store {
 namespace {
 
 using ::testing::HasSubstr;
+using ::warmstart::testing::IsOkAndHolds;
 using ::warmstart::testing::StatusIs;
 
 struct SqliteBackend {
@@ -25,7 +28,9 @@ struct SqliteBackend {
   }
   testing::TempDir dir;
 };
-INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, CatalogContract, SqliteBackend);
+INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, CatalogArchitectures, SqliteBackend);
+INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, CatalogBlobs, SqliteBackend);
+INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, CatalogCheckpoints, SqliteBackend);
 
 class SqliteCatalogTest : public ::testing::Test {
  protected:
@@ -115,6 +120,13 @@ TEST_F(SqliteCatalogTest, ASmallBlobThatIsCutOrGoneIsDataLoss) {
                 StatusIs(absl::StatusCode::kDataLoss))
         << damage;
   }
+}
+
+TEST_F(SqliteCatalogTest, TheSameArchitectureInOtherWordsIsTheSame) {
+  ASSERT_OK(Open()->PutArchitecture(MakeArchitecture("Net", 3)));
+  Damage("UPDATE architecture_versions SET schema = ' ' || schema");
+  EXPECT_THAT(Open()->PutArchitecture(MakeArchitecture("Net", 3)),
+              IsOkAndHolds(1));
 }
 
 TEST_F(SqliteCatalogTest, NamesThatMakeNoSenseAreDataLoss) {

@@ -17,7 +17,9 @@ namespace warmstart::store {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
+using ::testing::IsEmpty;
 using ::testing::Optional;
 using ::warmstart::testing::IsOkAndHolds;
 using ::warmstart::testing::StatusIs;
@@ -28,6 +30,14 @@ class SqliteSchemaTest : public ::testing::Test {
 
   static int64_t Version(SqliteDb& db) {
     return db.FindInt("PRAGMA user_version").value().value();
+  }
+
+  static std::vector<std::string> Rows(SqliteDb& db, absl::string_view sql) {
+    SqliteQuery query = db.Query(sql);
+    std::vector<std::string> rows;
+    while (query.Next()) rows.push_back(query.String(0));
+    EXPECT_OK(query.status());
+    return rows;
   }
 
   static int64_t NumTables(SqliteDb& db) {
@@ -57,6 +67,37 @@ TEST_F(SqliteSchemaTest, VersionZeroOfOursMigratesToo) {
       absl::StrCat("PRAGMA application_id = ", kSqliteApplicationId)));
   ASSERT_OK(MigrateSqliteSchema(*db));
   EXPECT_EQ(Version(*db), static_cast<int64_t>(SqliteMigrations().size()));
+}
+
+// What version 1 wrote: an architecture with a checkpoint, one that was deleted
+// while a checkpoint named it, checkpoints of a built-in one and of none.
+TEST_F(SqliteSchemaTest, ArchitecturesOfVersionOneBecomeTheirFirstVersions) {
+  const std::unique_ptr<SqliteDb> db = Open();
+  ASSERT_OK(MigrateSqliteSchema(*db, SqliteMigrations().first(1)));
+  ASSERT_OK(db->RunScript(
+      "INSERT INTO architectures (name, schema) "
+      "VALUES ('used', '{\"u\"}'), ('idle', '{\"i\"}');"
+      "INSERT INTO checkpoints "
+      "(name, architecture, create_time, num_tensors, num_bytes) VALUES "
+      "('a', 'used', 1, 2, 3), ('b', 'gone', 1, 2, 3), ('c', 'NetA', 1, 2, 3), "
+      "('d', '', 1, 2, 3)"));
+  ASSERT_OK(MigrateSqliteSchema(*db));
+  EXPECT_THAT(Rows(*db,
+                   "SELECT name || ' ' || version || ' ' || schema || ' ' || "
+                   "ifnull(initial_values, '-') FROM architecture_versions "
+                   "ORDER BY name"),
+              ElementsAre("idle 1 {\"i\"} -", "used 1 {\"u\"} -"));
+  EXPECT_THAT(Rows(*db,
+                   "SELECT name || ' ' || last_version FROM architectures "
+                   "ORDER BY name"),
+              ElementsAre("gone 1", "idle 1", "used 1"));
+  EXPECT_THAT(Rows(*db,
+                   "SELECT name || ' ' || architecture || ' ' || "
+                   "architecture_version || ' ' || num_bytes "
+                   "FROM checkpoints ORDER BY name"),
+              ElementsAre("a used 1 3", "b gone 1 3", "c NetA 0 3", "d  0 3"));
+  EXPECT_THAT(Rows(*db, "SELECT \"table\" FROM pragma_foreign_key_check"),
+              IsEmpty());
 }
 
 TEST_F(SqliteSchemaTest, MigratingAgainChangesNothing) {
