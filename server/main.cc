@@ -15,6 +15,7 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "server/base/status_macros.h"
 #include "server/rpc/server.h"
@@ -42,6 +43,10 @@ constexpr char kUsage[] =
     "  --device DEVICE        where loads are performed unless a request says\n"
     "                         otherwise: cpu, cuda, cuda:N or auto (default: "
     "auto)\n"
+    "  --verify-reads first|never\n"
+    "                         whether a tensor is compared with its SHA-256 "
+    "when it\n"
+    "                         is first read since the start (default: first)\n"
     "  --port-file FILE       writes the port that is listened on to FILE\n"
     "  --grace-period SECONDS how long running calls may go on after SIGTERM\n"
     "                         (default: 25)\n"
@@ -52,8 +57,22 @@ struct Flags {
   std::string data_dir = "warmstart-data";
   std::string device = "auto";
   std::string port_file;
+  store::VerifyReads verify_reads = store::VerifyReads::kFirst;
   double grace_seconds = 25;
 };
+
+[[noreturn]] void Refuse(const char* flag, const char* value,
+                         const char* problem) {
+  std::fprintf(stderr, "warmstart-server: %s: '%s' is %s\n", flag, value,
+               problem);
+  std::exit(2);
+}
+
+store::VerifyReads ParseVerifyReads(const char* value) {
+  if (absl::string_view(value) == "first") return store::VerifyReads::kFirst;
+  if (absl::string_view(value) == "never") return store::VerifyReads::kNever;
+  Refuse("--verify-reads", value, "neither 'first' nor 'never'");
+}
 
 // Exits on --help, --version and flags that cannot be used.
 Flags ParseFlags(int argc, char** argv) {
@@ -62,6 +81,7 @@ Flags ParseFlags(int argc, char** argv) {
       {"data-dir", required_argument, nullptr, 'd'},
       {"device", required_argument, nullptr, 'D'},
       {"port-file", required_argument, nullptr, 'p'},
+      {"verify-reads", required_argument, nullptr, 'r'},
       {"grace-period", required_argument, nullptr, 'g'},
       {"version", no_argument, nullptr, 'v'},
       {"help", no_argument, nullptr, 'h'},
@@ -83,14 +103,13 @@ Flags ParseFlags(int argc, char** argv) {
       case 'p':
         flags.port_file = optarg;
         break;
+      case 'r':
+        flags.verify_reads = ParseVerifyReads(optarg);
+        break;
       case 'g':
         if (!absl::SimpleAtod(optarg, &flags.grace_seconds) ||
             !(flags.grace_seconds >= 0)) {
-          std::fprintf(stderr,
-                       "warmstart-server: --grace-period: '%s' is not a number "
-                       "of seconds\n",
-                       optarg);
-          std::exit(2);
+          Refuse("--grace-period", optarg, "not a number of seconds");
         }
         break;
       case 'v':
@@ -141,6 +160,7 @@ absl::Status Run(const Flags& flags) {
                    backend::ResolveDevice(flags.device));
   store::StoreOptions store_options;
   store_options.data_dir = flags.data_dir;
+  store_options.verify_reads = flags.verify_reads;
   ASSIGN_OR_RETURN(const std::unique_ptr<store::Store> store,
                    store::Store::Open(store_options));
   std::vector<std::unique_ptr<backend::ModelArchitecture>> built_in;

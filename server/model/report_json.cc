@@ -1,8 +1,12 @@
+#include <cstddef>
+#include <cstdint>
 #include <initializer_list>
 #include <string>
 #include <utility>
 #include <vector>
 
+#include "absl/container/flat_hash_map.h"
+#include "absl/strings/string_view.h"
 #include "server/model/json_codec.h"
 #include "server/model/json_writer.h"
 #include "server/model/report.h"
@@ -72,16 +76,24 @@ std::vector<T> ListFromJson(const Json& json, T (*decode)(const Json&)) {
   return values;
 }
 
+// Whether it is what becomes of most keys.
+bool IsPlain(const TargetReport& entry) {
+  return entry.outcome == TargetOutcome::kMatched && entry.source == 0;
+}
+
 // Reports are stored with every checkpoint, so what goes without saying is left
-// out: a source key or spec that is the target's own.
+// out: that a key was matched with the first source's, a source key or spec
+// that is the target's own.
 void Write(JsonWriter& json, const TargetReport& entry) {
   json.BeginObject();
   WriteSpec(json, entry.spec);
   json.Key("key").String(entry.key);
   if (entry.kind == EntryKind::kBuffer) json.Key("buffer").Bool(true);
-  json.Key("outcome").String(TargetOutcomeName(entry.outcome));
+  if (!IsPlain(entry)) {
+    json.Key("outcome").String(TargetOutcomeName(entry.outcome));
+    if (entry.source >= 0) json.Key("source").Int(entry.source);
+  }
   if (entry.source >= 0) {
-    json.Key("source").Int(entry.source);
     if (entry.source_key != entry.key) {
       json.Key("source_key").String(entry.source_key);
     }
@@ -113,9 +125,14 @@ TargetReport TargetReportFromJson(const Json& json) {
   entry.key = json.at("key").get<std::string>();
   entry.kind =
       json.value("buffer", false) ? EntryKind::kBuffer : EntryKind::kParameter;
-  entry.outcome = TargetOutcomeFromJson(json.at("outcome"));
   entry.spec = SpecFromJson(json);
-  entry.source = json.value("source", -1);
+  if (json.contains("outcome")) {
+    entry.outcome = TargetOutcomeFromJson(json.at("outcome"));
+    entry.source = json.value("source", -1);
+  } else {
+    entry.outcome = TargetOutcome::kMatched;
+    entry.source = 0;
+  }
   if (entry.source >= 0) {
     entry.source_key = json.value("source_key", entry.key);
     entry.source_spec = json.contains("source_spec")
@@ -155,6 +172,54 @@ SourceReport SourceReportFromJson(const Json& json) {
       json_codec::OrThrow(TensorSpec::Create(
           json_codec::OrThrow(ParseDType(json.at(3).get<std::string>())),
           ShapeFromJson(json.at(4))))};
+}
+
+// The entries of a report by the tensors that they are made of.
+using EntryIndex =
+    absl::flat_hash_map<std::pair<int32_t, absl::string_view>, size_t>;
+
+EntryIndex IndexBySource(const std::vector<TargetReport>& entries) {
+  EntryIndex index;
+  index.reserve(entries.size());
+  for (size_t i = 0; i < entries.size(); ++i) {
+    if (entries[i].source < 0) continue;
+    index.emplace(std::pair(entries[i].source, entries[i].source_key), i);
+  }
+  return index;
+}
+
+// Most tensors of a source were used, and an entry of the target says all of
+// them: then the number of that entry is enough.
+void WriteSourceEntries(JsonWriter& json, const MatchReport& report) {
+  const EntryIndex index = IndexBySource(report.entries);
+  const auto write = [&](JsonWriter& out, const SourceReport& entry) {
+    const auto found = index.find(std::pair(entry.source, entry.key));
+    if (found != index.end() && entry.outcome == SourceOutcome::kUsed &&
+        report.entries[found->second].source_spec == entry.spec) {
+      out.Int(static_cast<int64_t>(found->second));
+    } else {
+      Write(out, entry);
+    }
+  };
+  json.Key("source_entries").Array(report.source_entries, write);
+}
+
+SourceReport SourceReportOf(const TargetReport& entry) {
+  if (!entry.source_spec.has_value()) throw Malformed("an entry of no source");
+  return SourceReport{entry.source, entry.source_key, SourceOutcome::kUsed,
+                      *entry.source_spec};
+}
+
+std::vector<SourceReport> SourceEntriesFromJson(
+    const Json& json, const std::vector<TargetReport>& entries) {
+  std::vector<SourceReport> reports;
+  reports.reserve(json.size());
+  for (const Json& value : json) {
+    reports.push_back(value.is_array()
+                          ? SourceReportFromJson(value)
+                          : SourceReportOf(entries.at(value.get<size_t>())));
+  }
+  return reports;
 }
 
 void Write(JsonWriter& json, const ShapeMismatch& mismatch) {
@@ -233,7 +298,7 @@ MatchReport Decode(const Json& json) {
   report.coverage = CoverageFromJson(json.at("coverage"));
   report.entries = ListFromJson(json.at("entries"), TargetReportFromJson);
   report.source_entries =
-      ListFromJson(json.at("source_entries"), SourceReportFromJson);
+      SourceEntriesFromJson(json.at("source_entries"), report.entries);
   report.rules = ListFromJson(json.at("rules"), RuleUseFromJson);
   if (json.contains("suggestions")) {
     report.suggestions =
@@ -257,7 +322,7 @@ std::string MatchReportToJson(const MatchReport& report) {
   json.Key("coverage");
   Write(json, report.coverage);
   WriteList(json, "entries", report.entries);
-  WriteList(json, "source_entries", report.source_entries);
+  WriteSourceEntries(json, report);
   WriteList(json, "rules", report.rules);
   if (!report.suggestions.empty()) {
     WriteList(json, "suggestions", report.suggestions);

@@ -99,7 +99,6 @@ void ReportSources(const PlanRequest& request,
                    const Supplies& supplies, const TargetIndex& target,
                    Plan* plan) {
   const Ledger ledger = FillLedger(request, sources, supplies, target, *plan);
-  const ModuleTree tree(*request.target);
   for (size_t s = 0; s < sources.size(); ++s) {
     std::vector<std::string> unexpected;
     for (const NamedTensor& tensor : sources[s].keys) {
@@ -108,8 +107,11 @@ void ReportSources(const PlanRequest& request,
         unexpected.push_back(tensor.key);
       }
     }
-    for (std::string& key : tree.InTorchOrder(unexpected)) {
-      plan->report.unexpected_keys.push_back(std::move(key));
+    if (!unexpected.empty()) {
+      for (std::string& key :
+           ModuleTree(*request.target).InTorchOrder(unexpected)) {
+        plan->report.unexpected_keys.push_back(std::move(key));
+      }
     }
     const std::vector<ManifestEntry>& entries =
         request.sources[s].manifest->entries;

@@ -30,8 +30,8 @@ absl::Status Get(store::Store& store, const v1::GetCheckpointRequest& request,
                    service::FindCheckpoint(store, "name", request.name()));
   RETURN_IF_ERROR(ToProto(checkpoint, response));
   if (request.view() != v1::CHECKPOINT_VIEW_FULL) return absl::OkStatus();
-  ASSIGN_OR_RETURN(const Manifest manifest, store.GetManifest(checkpoint.name));
-  return AddFullView(checkpoint, manifest, response);
+  ASSIGN_OR_RETURN(const auto manifest, store.GetManifest(checkpoint.name));
+  return AddFullView(checkpoint, *manifest, response);
 }
 
 absl::Status List(store::Store& store,
@@ -109,19 +109,19 @@ absl::Status GetEntries(store::Store& store,
                    service::FindCheckpoint(store, "name", request.name()));
   ASSIGN_OR_RETURN(const int page_size,
                    PageSize(request.page_size(), 1000, 10000));
-  ASSIGN_OR_RETURN(const Manifest manifest, store.GetManifest(checkpoint.name));
+  ASSIGN_OR_RETURN(const auto manifest, store.GetManifest(checkpoint.name));
   uint64_t first = 0;
   if (!request.page_token().empty() &&
       (!absl::SimpleAtoi(request.page_token(), &first) ||
-       first >= manifest.entries.size())) {
+       first >= manifest->entries.size())) {
     return InvalidField("page_token", "was not given for this checkpoint");
   }
-  const size_t end =
-      std::min(manifest.entries.size(), static_cast<size_t>(first) + page_size);
+  const size_t end = std::min(manifest->entries.size(),
+                              static_cast<size_t>(first) + page_size);
   for (size_t i = first; i < end; ++i) {
-    ToProto(manifest.entries[i], response->add_entries());
+    ToProto(manifest->entries[i], response->add_entries());
   }
-  if (end < manifest.entries.size()) {
+  if (end < manifest->entries.size()) {
     response->set_next_page_token(absl::StrCat(end));
   }
   return absl::OkStatus();

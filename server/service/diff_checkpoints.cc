@@ -13,9 +13,9 @@ absl::StatusOr<CheckpointDiff> DiffCheckpoints(const Context& context,
                    FindCheckpoint(store, "base", base));
   ASSIGN_OR_RETURN(const store::Checkpoint newer,
                    FindCheckpoint(store, "other", other));
-  ASSIGN_OR_RETURN(const Manifest before, store.GetManifest(older.name));
-  ASSIGN_OR_RETURN(const Manifest after, store.GetManifest(newer.name));
-  return CheckpointDiff{older.name, newer.name, DiffManifests(before, after)};
+  ASSIGN_OR_RETURN(const auto before, store.GetManifest(older.name));
+  ASSIGN_OR_RETURN(const auto after, store.GetManifest(newer.name));
+  return CheckpointDiff{older.name, newer.name, DiffManifests(*before, *after)};
 }
 
 }  // namespace warmstart::service

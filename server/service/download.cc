@@ -7,6 +7,7 @@
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/service/handles.h"
+#include "server/service/lost_tensor.h"
 
 namespace warmstart::service {
 namespace {
@@ -48,10 +49,10 @@ absl::StatusOr<std::unique_ptr<Download>> Download::Open(
     int64_t offset) {
   ASSIGN_OR_RETURN(const store::Checkpoint checkpoint,
                    FindCheckpoint(*context.store, "name", handle));
-  ASSIGN_OR_RETURN(const Manifest manifest,
+  ASSIGN_OR_RETURN(const std::shared_ptr<const Manifest> manifest,
                    context.store->GetManifest(checkpoint.name));
   absl::StatusOr<format::FileLayout> layout =
-      LayoutOf(*context.store, manifest, format);
+      LayoutOf(*context.store, *manifest, format);
   if (absl::IsNotFound(layout.status())) {
     return DeletedMeanwhile(checkpoint.name);
   }
@@ -83,16 +84,23 @@ absl::StatusOr<absl::string_view> Download::SegmentBytes() {
   if (!blob_.has_value()) {
     absl::StatusOr<store::BlobData> data = store_.OpenBlob(segment.blob);
     if (absl::IsNotFound(data.status())) return DeletedMeanwhile(checkpoint_);
-    ASSIGN_OR_RETURN(blob_, std::move(data));
+    if (!data.ok()) return Named(data.status());
+    blob_ = *std::move(data);
   }
   if (static_cast<int64_t>(blob_->bytes.size()) != segment.num_bytes) {
-    return WithErrorInfo(
+    return Named(WithErrorInfo(
         absl::DataLossError(absl::StrCat(
             "the tensor with digest ", segment.blob.ToHex(), " has ",
             blob_->bytes.size(), " bytes instead of ", segment.num_bytes)),
-        reason::kDataLoss, {{"digest", segment.blob.ToHex()}});
+        reason::kDataLoss, {{"digest", segment.blob.ToHex()}}));
   }
   return blob_->bytes;
+}
+
+absl::Status Download::Named(absl::Status status) const {
+  const auto manifest = store_.GetManifest(checkpoint_);
+  if (!manifest.ok()) return status;  // it was deleted, too
+  return NameLostTensor(status, checkpoint_, **manifest);
 }
 
 absl::Status Download::Read(size_t max_bytes, std::string* chunk) {

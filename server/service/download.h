@@ -42,6 +42,8 @@ class Download {
   void SkipTo(int64_t offset);
   // The bytes of the current segment.
   absl::StatusOr<absl::string_view> SegmentBytes();
+  // With the tensor that was lost, where that is the error.
+  absl::Status Named(absl::Status status) const;
 
   store::Store& store_;
   const CheckpointName checkpoint_;

@@ -7,6 +7,7 @@
 #include "server/base/status_macros.h"
 #include "server/service/disk_status.h"
 #include "server/service/fresh_tensors.h"
+#include "server/service/lost_tensor.h"
 #include "server/service/origin.h"
 #include "server/service/stored_result.h"
 #include "server/service/value_report.h"
@@ -58,13 +59,23 @@ absl::StatusOr<store::Checkpoint> Commit(const Job& job, Manifest manifest,
   return DiskStatus(draft.Commit(checkpoint));
 }
 
+// With the first source that the tensor is of.
+absl::Status NameLostSource(const absl::Status& status,
+                            const std::vector<SourceCheckpoint>& sources) {
+  for (const SourceCheckpoint& source : sources) {
+    absl::Status named = NameLostTensor(status, source.name, *source.manifest);
+    if (named != status) return named;
+  }
+  return status;
+}
+
 // Executes a plan whose verdict is OK.
 absl::StatusOr<WarmStartResult> Execute(const Job& job, planner::Plan plan,
                                         store::Store& store) {
   std::vector<const Manifest*> manifests;
   manifests.reserve(job.sources.size());
   for (const SourceCheckpoint& source : job.sources) {
-    manifests.push_back(&source.manifest);
+    manifests.push_back(source.manifest.get());
   }
   ModelLoad load;
   load.model = job.model.get();
@@ -74,7 +85,9 @@ absl::StatusOr<WarmStartResult> Execute(const Job& job, planner::Plan plan,
   load.sources = manifests;
   load.count_unchanged = job.request.refuse_non_finite;
   const std::unique_ptr<store::Draft> draft = store.NewDraft();
-  ASSIGN_OR_RETURN(LoadedModel loaded, LoadModel(load, store, *draft));
+  absl::StatusOr<LoadedModel> made = LoadModel(load, store, *draft);
+  if (!made.ok()) return NameLostSource(made.status(), job.sources);
+  LoadedModel loaded = *std::move(made);
 
   WarmStartResult result;
   result.report = std::move(plan.report);

@@ -27,7 +27,7 @@ absl::StatusOr<std::vector<SourceCheckpoint>> OpenSources(
         FindCheckpoint(store, field, request.sources[i].checkpoint));
     keys += static_cast<size_t>(checkpoint.num_tensors);
     RETURN_IF_ERROR(CheckCount("sources' keys", keys, kMaxSourceKeys));
-    ASSIGN_OR_RETURN(Manifest manifest, store.GetManifest(checkpoint.name));
+    ASSIGN_OR_RETURN(auto manifest, store.GetManifest(checkpoint.name));
     sources.push_back({checkpoint.name, std::move(manifest)});
   }
   return sources;
@@ -40,8 +40,9 @@ absl::StatusOr<planner::Plan> PlanWarmStart(
   plan.target = &target;
   for (size_t i = 0; i < sources.size(); ++i) {
     const WarmStartSource& source = request.sources[i];
-    plan.sources.push_back({&sources[i].manifest, sources[i].name.ToString(),
-                            source.subtree, source.weight, source.lora});
+    plan.sources.push_back({sources[i].manifest.get(),
+                            sources[i].name.ToString(), source.subtree,
+                            source.weight, source.lora});
   }
   plan.rules = request.rules;
   plan.invert_rules = request.invert_rules;

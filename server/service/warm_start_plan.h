@@ -3,6 +3,7 @@
 #ifndef WARMSTART_SERVER_SERVICE_WARM_START_PLAN_H_
 #define WARMSTART_SERVER_SERVICE_WARM_START_PLAN_H_
 
+#include <memory>
 #include <vector>
 
 #include "absl/status/statusor.h"
@@ -17,7 +18,7 @@ namespace warmstart::service {
 
 struct SourceCheckpoint {
   CheckpointName name;
-  Manifest manifest;
+  std::shared_ptr<const Manifest> manifest;
 };
 
 // The request's sources, in its order.

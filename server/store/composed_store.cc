@@ -15,7 +15,9 @@
 #include "server/base/status_macros.h"
 #include "server/store/draft.h"
 #include "server/store/errors.h"
+#include "server/store/manifest_cache.h"
 #include "server/store/page_token.h"
+#include "server/store/read_verifier.h"
 
 namespace warmstart::store {
 namespace {
@@ -24,6 +26,10 @@ namespace {
 // happens, its last checkpoint was deleted and, for another round to be
 // needed, a new one was saved; nobody does that for long.
 constexpr int kMaxReadAttempts = 10;
+
+// Manifests of a hundred models of some hundred tensors each, or one of some
+// ten thousand.
+constexpr size_t kManifestCacheBytes = size_t{16} << 20;
 
 CheckpointFilter FilterOf(const ListCheckpointsOptions& options) {
   CheckpointFilter filter;
@@ -71,7 +77,8 @@ class ComposedStore final : public Store {
       : lock_(std::move(parts.lock)),
         packs_(std::move(parts.packs)),
         catalog_(std::move(parts.catalog)),
-        clock_(*parts.clock) {}
+        clock_(*parts.clock),
+        verifier_(parts.verify_reads) {}
 
   // Before the store is used.
   absl::Status Sweep() {
@@ -98,8 +105,14 @@ class ComposedStore final : public Store {
     return catalog_->GetCheckpoint(name);
   }
 
-  absl::StatusOr<Manifest> GetManifest(const CheckpointName& name) override {
-    return catalog_->GetManifest(name);
+  absl::StatusOr<std::shared_ptr<const Manifest>> GetManifest(
+      const CheckpointName& name) override {
+    if (auto known = manifests_.Find(name); known != nullptr) return known;
+    const ManifestCache::Ticket ticket = manifests_.BeginRead();
+    ASSIGN_OR_RETURN(Manifest manifest, catalog_->GetManifest(name));
+    auto shared = std::make_shared<const Manifest>(std::move(manifest));
+    manifests_.Add(name, shared, ticket);
+    return shared;
   }
 
   absl::StatusOr<CheckpointPage> ListCheckpoints(
@@ -128,11 +141,17 @@ class ComposedStore final : public Store {
 
   absl::Status DeleteCheckpoint(const CheckpointName& name,
                                 bool force) override {
-    ASSIGN_OR_RETURN(const std::vector<PackId> unused,
-                     catalog_->DeleteCheckpoint(name, force));
+    const absl::StatusOr<std::vector<PackId>> unused =
+        catalog_->DeleteCheckpoint(name, force);
+    // Also after an error, which may have come when all was done.
+    manifests_.Forget(name);
+    RETURN_IF_ERROR(unused.status());
     // It is deleted from here on. What cannot be removed, the next start
     // sweeps.
-    for (const PackId& id : unused) packs_->Remove(id).IgnoreError();
+    for (const PackId& id : *unused) {
+      packs_->Remove(id).IgnoreError();
+      verifier_.Forget(id);
+    }
     return absl::OkStatus();
   }
 
@@ -257,9 +276,13 @@ class ComposedStore final : public Store {
 
   absl::StatusOr<BlobData> Read(const BlobLocation& location) {
     if (location.blob.num_bytes == 0) return BlobData{};
-    if (location.pack.empty()) return ReadSmall(location.blob.digest);
-    return packs_->Read(location.pack, location.offset,
-                        location.blob.num_bytes);
+    ASSIGN_OR_RETURN(BlobData data,
+                     location.pack.empty()
+                         ? ReadSmall(location.blob.digest)
+                         : packs_->Read(location.pack, location.offset,
+                                        location.blob.num_bytes));
+    RETURN_IF_ERROR(verifier_.Check(location, data.bytes));
+    return data;
   }
 
   // NOT_FOUND where it was deleted meanwhile.
@@ -273,6 +296,8 @@ class ComposedStore final : public Store {
   const std::unique_ptr<PackStore> packs_;
   const std::unique_ptr<Catalog> catalog_;
   Clock& clock_;
+  ReadVerifier verifier_;
+  ManifestCache manifests_{kManifestCacheBytes};
 };
 
 }  // namespace

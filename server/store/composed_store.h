@@ -20,6 +20,7 @@ struct StoreParts {
   std::unique_ptr<PackStore> packs;
   std::unique_ptr<Catalog> catalog;
   Clock* clock = nullptr;  // outlives the store
+  VerifyReads verify_reads = VerifyReads::kFirst;
 };
 
 // Sweeps the pack store of what no commit finished, then serves.

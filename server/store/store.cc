@@ -16,6 +16,7 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(
   const StorePaths paths(options.data_dir);
   StoreParts parts;
   parts.clock = options.clock;
+  parts.verify_reads = options.verify_reads;
   RETURN_IF_ERROR(options.file_system->CreateDirectory(paths.DataDir()));
   ASSIGN_OR_RETURN(parts.lock, DirectoryLock::Acquire(paths));
   ASSIGN_OR_RETURN(parts.catalog, OpenSqliteCatalog(paths.Catalog()));

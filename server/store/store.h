@@ -154,10 +154,17 @@ struct ArchitecturePage {
   std::string next_page_token;
 };
 
+// Whether what is read is compared with its digest.
+enum class VerifyReads {
+  kFirst,  // when it is first read since the store was opened
+  kNever,
+};
+
 struct StoreOptions {
   std::string data_dir;  // made where it does not exist
   FileSystem* file_system = &PosixFileSystem();
   Clock* clock = &SystemClock();
+  VerifyReads verify_reads = VerifyReads::kFirst;
 };
 
 class Store {
@@ -177,7 +184,9 @@ class Store {
   // NOT_FOUND where there is no such checkpoint; so for all below.
   virtual absl::StatusOr<Checkpoint> GetCheckpoint(
       const CheckpointName& name) = 0;
-  virtual absl::StatusOr<Manifest> GetManifest(const CheckpointName& name) = 0;
+  // Shared with the store, which keeps those that were asked for last.
+  virtual absl::StatusOr<std::shared_ptr<const Manifest>> GetManifest(
+      const CheckpointName& name) = 0;
   // INVALID_ARGUMENT for a page token that this store did not give.
   virtual absl::StatusOr<CheckpointPage> ListCheckpoints(
       const ListCheckpointsOptions& options) = 0;
@@ -227,9 +236,11 @@ class Store {
   virtual absl::StatusOr<std::optional<CheckpointName>> FindRequest(
       const std::string& request_id, const Digest& fingerprint) = 0;
 
-  // NOT_FOUND for a digest that the store does not hold. DATA_LOSS when its
-  // pack is gone or too short.
+  // NOT_FOUND for a digest that the store does not hold.
   virtual absl::StatusOr<Blob> GetBlob(const Digest& digest) = 0;
+  // DATA_LOSS, with the digest in its metadata, when the blob's pack is gone or
+  // too short, or, as StoreOptions has it, when its bytes are not what they
+  // were.
   virtual absl::StatusOr<BlobData> OpenBlob(const Digest& digest) = 0;
 };
 

@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
+#include "server/torch/computation.h"
 #include "server/torch/edge.h"
 #include "server/torch/module_slots.h"
 #include "server/torch/partial_load.h"
@@ -47,10 +48,48 @@ Architecture SchemaOf(std::string name, Network& network) {
   return schema;
 }
 
+// Linear and Conv layers draw each of their parameters once, in this order.
+std::vector<FreshDraw> DrawsOf(const Architecture& schema) {
+  std::vector<FreshDraw> draws;
+  for (size_t i = 0; i < schema.entries.size(); ++i) {
+    draws.push_back({{i}, schema.entries[i].initializer});
+  }
+  return draws;
+}
+
+class NetworkComputation : public Computation {
+ public:
+  NetworkComputation(std::shared_ptr<Network> network,
+                     std::vector<at::Tensor> state)
+      : network_(std::move(network)) {
+    std::vector<Slot> slots = SlotsOf(*network_);
+    for (size_t i = 0; i < slots.size(); ++i) {
+      slots[i].tensor.requires_grad_(false);
+      slots[i].tensor.set_data(state[i]);
+    }
+    network_->eval();
+  }
+
+  const std::vector<InputPort>& inputs() const override { return inputs_; }
+  const std::vector<std::string>& outputs() const override { return outputs_; }
+
+  std::vector<at::Tensor> Run(const std::vector<at::Tensor>& inputs,
+                              std::string* /*place*/) const override {
+    return {network_->forward(inputs[0])};
+  }
+
+ private:
+  const std::vector<InputPort> inputs_ = {{"input"}};
+  const std::vector<std::string> outputs_ = {"output"};
+  const std::shared_ptr<Network> network_;
+};
+
 class TorchModuleArchitecture : public ModelArchitecture {
  public:
   TorchModuleArchitecture(std::string name, NetworkFactory factory)
-      : factory_(factory), schema_(SchemaOf(std::move(name), *factory())) {}
+      : factory_(factory),
+        schema_(SchemaOf(std::move(name), *factory())),
+        draws_(DrawsOf(schema_)) {}
 
   const Architecture& schema() const override { return schema_; }
   bool has_forward() const override { return true; }
@@ -58,19 +97,24 @@ class TorchModuleArchitecture : public ModelArchitecture {
   absl::Status PartialLoad(const Device& device, uint64_t seed,
                            absl::Span<const LoadEntry> entries,
                            SourceTensors sources) const override {
-    return RunPartialLoad(schema_, RandomStreams::kOneInOrder, device, seed,
+    return RunPartialLoad(schema_, {.constructor = &draws_}, device, seed,
                           entries, sources);
   }
 
   absl::StatusOr<std::shared_ptr<const RunnableModel>> Load(
       const Device& device,
       absl::Span<const StateTensor> state) const override {
-    return MakeRunnableModel(schema_, factory_(), device, state);
+    return MakeRunnableModel(
+        schema_, device, state, [this](std::vector<at::Tensor> tensors) {
+          return std::make_shared<const NetworkComputation>(factory_(),
+                                                            std::move(tensors));
+        });
   }
 
  private:
   const NetworkFactory factory_;
   const Architecture schema_;
+  const std::vector<FreshDraw> draws_;
 };
 
 }  // namespace

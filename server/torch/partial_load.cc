@@ -9,6 +9,7 @@
 
 #include "absl/cleanup/cleanup.h"
 #include "absl/container/flat_hash_map.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/torch/derivation_evaluator.h"
@@ -126,7 +127,8 @@ std::vector<size_t> FreshOrigins(const Architecture& schema) {
   return origins;
 }
 
-// Performs one load, entry by entry in the schema's order.
+// Performs one load: first what is drawn from the stream that entries share, in
+// the order of the draws, then the rest in the schema's order.
 class Loader {
  public:
   Loader(Placement& placement, const Architecture& schema,
@@ -138,42 +140,78 @@ class Loader {
         seed_(seed),
         wanted_(wanted),
         sources_(sources),
-        fresh_origins_(FreshOrigins(schema)) {
-    while (end_of_common_stream_ > 0 &&
-           !DrawsFromCommonStream(end_of_common_stream_ - 1)) {
-      --end_of_common_stream_;
-    }
-  }
+        fresh_origins_(FreshOrigins(schema)) {}
 
   absl::Status Run() {
-    size_t i = 0;
     const absl::Status status = GuardTorch([&] {
-      for (; i < wanted_.size(); ++i) Handle(i);
+      if (streams_.constructor != nullptr) RunDraws(*streams_.constructor);
+      for (size_t i = 0; i < wanted_.size(); ++i) {
+        if (wanted_[i] != nullptr && !DrawsFromCommonStream(i)) {
+          at::Generator own;
+          Handle(i, own);
+        }
+      }
     });
-    return status.ok() ? status : Annotate(status, schema_.entries[i].key);
+    return status.ok() ? status
+                       : Annotate(status, schema_.entries[current_].key);
   }
 
  private:
   bool DrawsFromCommonStream(size_t i) const {
     const LoadEntry* const load = wanted_[i];
-    return streams_ == RandomStreams::kOneInOrder && load != nullptr &&
+    return streams_.constructor != nullptr && load != nullptr &&
            load->initializer == nullptr &&
            (IsInitialized(*load) || UsesFreshValues(*load->value));
   }
 
-  void Handle(size_t i) {
-    if (i < end_of_common_stream_ && !DrawsFromCommonStream(i)) {
-      const ArchitectureEntry& entry = schema_.entries[i];
-      placement_.Skip(DistributionOf(entry.initializer, entry.spec.shape()),
-                      entry.spec, CommonGenerator());
+  void RunDraws(const std::vector<FreshDraw>& draws) {
+    std::vector<size_t> last_draw(wanted_.size());
+    size_t end = 0;  // behind the last draw that is needed
+    for (size_t d = 0; d < draws.size(); ++d) {
+      for (const size_t entry : draws[d].entries) {
+        last_draw[entry] = d;
+        if (DrawsFromCommonStream(entry)) end = d + 1;
+      }
     }
-    const LoadEntry* const load = wanted_[i];
-    if (load == nullptr) return;
-    if (IsInitialized(*load)) {
+    if (end == 0) return;
+    at::Generator generator = placement_.NewGenerator(seed_);
+    for (size_t d = 0; d < end; ++d) {
+      RunDraw(draws[d], generator, [&](size_t entry) {
+        return last_draw[entry] == d && DrawsFromCommonStream(entry);
+      });
+    }
+  }
+
+  // Draws for those of the draw's entries that are `needed`, and leaves
+  // `generator` as one draw does.
+  void RunDraw(const FreshDraw& draw, at::Generator& generator,
+               absl::FunctionRef<bool(size_t)> needed) {
+    at::Generator before = generator;
+    if (draw.entries.size() > 1) before = generator.clone();
+    bool drawn = false;
+    for (const size_t entry : draw.entries) {
+      if (!needed(entry)) continue;
+      at::Generator again = drawn ? before.clone() : generator;
+      Handle(entry, again);
+      drawn = true;
+    }
+    if (drawn) return;
+    current_ = draw.entries.front();
+    const TensorSpec& spec = schema_.entries[current_].spec;
+    placement_.Skip(DistributionOf(draw.initializer, spec.shape()), spec,
+                    generator);
+  }
+
+  // `generator` is undefined where the entry has a stream of its own.
+  void Handle(size_t i, at::Generator& generator) {
+    current_ = i;
+    const LoadEntry& load = *wanted_[i];
+    generator_ = &generator;
+    if (IsInitialized(load)) {
       placement_.Initialize(FreshDistribution(i), schema_.entries[i].spec,
-                            FreshGenerator(i), load->output);
+                            FreshGenerator(i), load.output);
     } else {
-      Place(i, *load);
+      Place(i, load);
     }
   }
 
@@ -226,17 +264,11 @@ class Loader {
   }
 
   at::Generator& FreshGenerator(size_t i) {
-    if (DrawsFromCommonStream(i)) return CommonGenerator();
-    own_generator_ = placement_.NewGenerator(
-        KeySeed(seed_, schema_.entries[fresh_origins_[i]].key));
-    return own_generator_;
-  }
-
-  at::Generator& CommonGenerator() {
-    if (!common_generator_.defined()) {
-      common_generator_ = placement_.NewGenerator(seed_);
+    if (!generator_->defined()) {
+      *generator_ = placement_.NewGenerator(
+          KeySeed(seed_, schema_.entries[fresh_origins_[i]].key));
     }
-    return common_generator_;
+    return *generator_;
   }
 
   Placement& placement_;
@@ -246,10 +278,9 @@ class Loader {
   const Wanted& wanted_;
   const SourceTensors sources_;
   const std::vector<size_t> fresh_origins_;
-  // Behind it, no entry draws from the stream that entries share.
-  size_t end_of_common_stream_ = wanted_.size();
-  at::Generator common_generator_;
-  at::Generator own_generator_;
+  size_t current_ = 0;  // the entry that is being handled
+  // What that one draws from.
+  at::Generator* generator_ = nullptr;
 };
 
 // Gives the memory that LibTorch's allocator would keep for its next tensors

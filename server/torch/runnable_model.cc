@@ -8,16 +8,13 @@
 #include <vector>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "server/base/status_macros.h"
 #include "server/torch/edge.h"
-#include "server/torch/module_slots.h"
 #include "server/torch/tensor_bridge.h"
 
 namespace warmstart::backend {
 namespace {
-
-constexpr char kInput[] = "input";
-constexpr char kOutput[] = "output";
 
 absl::Status CheckSize(const HostTensor& tensor) {
   if (static_cast<int64_t>(tensor.bytes.size()) == tensor.spec.num_bytes()) {
@@ -58,24 +55,96 @@ int64_t CountNonFinite(const at::Tensor& tensor) {
   return tensor.numel() - at::isfinite(tensor).sum().item<int64_t>();
 }
 
-class ModuleModel : public RunnableModel {
- public:
-  ModuleModel(std::shared_ptr<Network> network, const Device& device)
-      : network_(std::move(network)), device_(device) {}
+std::string NamesOf(absl::Span<const InputPort> ports) {
+  return absl::StrJoin(
+      ports, ", ", [](std::string* out, const InputPort& port) {
+        absl::StrAppend(out, "'", port.name, "'",
+                        port.required ? "" : " (may be left out)");
+      });
+}
 
-  // Throws what LibTorch throws.
-  void Bind(absl::Span<const StateTensor> state) {
-    const at::Device place = ToAtDevice(device_);
-    std::vector<Slot> slots = SlotsOf(*network_);
-    for (size_t i = 0; i < slots.size(); ++i) {
-      at::Tensor& tensor = slots[i].tensor;
-      tensor.requires_grad_(false);
-      tensor.set_data(BorrowOrCopy(state[i].tensor).to(place));
-      num_bytes_ += static_cast<int64_t>(tensor.nbytes());
-      if (device_.kind == Device::Kind::kCpu) owners_.push_back(state[i].owner);
-    }
-    network_->eval();
+absl::Status RefuseInputs(absl::string_view problem,
+                          absl::Span<const InputPort> ports) {
+  return absl::InvalidArgumentError(
+      absl::StrCat(problem, "; the model takes ", NamesOf(ports)));
+}
+
+// The port that an input is for.
+absl::StatusOr<size_t> PortOf(const ModelInput& input, size_t position,
+                              absl::Span<const InputPort> ports) {
+  if (input.name.empty()) return position;
+  for (size_t i = 0; i < ports.size(); ++i) {
+    if (ports[i].name == input.name) return i;
   }
+  return RefuseInputs(absl::StrCat("there is no input '", input.name, "'"),
+                      ports);
+}
+
+using PortInputs = std::vector<const HostTensor*>;
+
+// What each port gets, null where it gets nothing.
+absl::StatusOr<PortInputs> Arrange(absl::Span<const ModelInput> inputs,
+                                   absl::Span<const InputPort> ports) {
+  if (inputs.size() > ports.size()) {
+    return RefuseInputs(absl::StrCat("there are ", inputs.size(), " inputs"),
+                        ports);
+  }
+  PortInputs arranged(ports.size(), nullptr);
+  for (size_t i = 0; i < inputs.size(); ++i) {
+    if (inputs[i].name.empty() != inputs[0].name.empty()) {
+      return RefuseInputs("some inputs have a name and some have none", ports);
+    }
+    ASSIGN_OR_RETURN(const size_t port, PortOf(inputs[i], i, ports));
+    if (arranged[port] != nullptr) {
+      return RefuseInputs(
+          absl::StrCat("the input '", ports[port].name, "' is there twice"),
+          ports);
+    }
+    RETURN_IF_ERROR(Annotate(CheckSize(inputs[i].tensor), ports[port].name));
+    arranged[port] = &inputs[i].tensor;
+  }
+  for (size_t i = 0; i < ports.size(); ++i) {
+    if (ports[i].required && arranged[i] == nullptr) {
+      return RefuseInputs(
+          absl::StrCat("the input '", ports[i].name, "' is missing"), ports);
+    }
+  }
+  return arranged;
+}
+
+absl::Status CheckOutputs(const std::vector<at::Tensor>& outputs,
+                          int64_t max_bytes) {
+  int64_t bytes = 0;
+  for (const at::Tensor& output : outputs) {
+    bytes += static_cast<int64_t>(output.nbytes());
+  }
+  if (bytes <= max_bytes) return absl::OkStatus();
+  return absl::ResourceExhaustedError(
+      absl::StrCat("the outputs take ", bytes, " bytes, at most ", max_bytes,
+                   " are answered; send a smaller batch"));
+}
+
+// Throws what LibTorch throws.
+ModelOutput ToOutput(const std::string& name, const at::Tensor& tensor) {
+  ModelOutput output;
+  output.name = name;
+  output.num_non_finite = CountNonFinite(tensor);
+  const at::Tensor host = Contiguous(tensor.cpu());
+  output.tensor = {SpecOf(host),
+                   std::string(static_cast<const char*>(host.const_data_ptr()),
+                               host.nbytes())};
+  return output;
+}
+
+class ComputedModel : public RunnableModel {
+ public:
+  ComputedModel(std::shared_ptr<const Computation> computation,
+                const Device& device, int64_t num_bytes,
+                std::vector<std::shared_ptr<const void>> owners)
+      : owners_(std::move(owners)),
+        computation_(std::move(computation)),
+        device_(device),
+        num_bytes_(num_bytes) {}
 
   const Device& device() const override { return device_; }
   int64_t num_bytes() const override { return num_bytes_; }
@@ -83,60 +152,66 @@ class ModuleModel : public RunnableModel {
   absl::StatusOr<std::vector<ModelOutput>> Forward(
       absl::Span<const ModelInput> inputs,
       int64_t max_output_bytes) const override {
-    RETURN_IF_ERROR(CheckInputs(inputs));
+    ASSIGN_OR_RETURN(const PortInputs arranged,
+                     Arrange(inputs, computation_->inputs()));
     RETURN_IF_ERROR(ResolveDevice(device_.ToString()).status());
-    at::Tensor result;
+    ASSIGN_OR_RETURN(const std::vector<at::Tensor> results, Compute(arranged));
+    RETURN_IF_ERROR(CheckOutputs(results, max_output_bytes));
+    std::vector<ModelOutput> outputs;
     RETURN_IF_ERROR(GuardTorch([&] {
-      result = network_->forward(
-          BorrowOrCopy(inputs[0].tensor).to(ToAtDevice(device_)));
-    }));
-    if (static_cast<int64_t>(result.nbytes()) > max_output_bytes) {
-      return absl::ResourceExhaustedError(absl::StrCat(
-          "the output takes ", result.nbytes(), " bytes, at most ",
-          max_output_bytes, " are answered; send a smaller batch"));
-    }
-    std::vector<ModelOutput> outputs(1);
-    outputs[0].name = kOutput;
-    RETURN_IF_ERROR(GuardTorch([&] {
-      outputs[0].num_non_finite = CountNonFinite(result);
-      const at::Tensor tensor = result.cpu().contiguous();
-      outputs[0].tensor = {
-          SpecOf(tensor),
-          std::string(static_cast<char*>(tensor.data_ptr()), tensor.nbytes())};
+      for (size_t i = 0; i < results.size(); ++i) {
+        outputs.push_back(ToOutput(computation_->outputs()[i], results[i]));
+      }
     }));
     return outputs;
   }
 
  private:
-  absl::Status CheckInputs(absl::Span<const ModelInput> inputs) const {
-    if (inputs.size() != 1) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          "there are ", inputs.size(), " inputs, the model takes one"));
-    }
-    if (!inputs[0].name.empty() && inputs[0].name != kInput) {
-      return absl::InvalidArgumentError(
-          absl::StrCat("the model takes no '", inputs[0].name,
-                       "'; its input is '", kInput, "'"));
-    }
-    return Annotate(CheckSize(inputs[0].tensor), kInput);
+  absl::StatusOr<std::vector<at::Tensor>> Compute(
+      const PortInputs& inputs) const {
+    std::vector<at::Tensor> results;
+    std::string place;
+    const absl::Status status = GuardTorch([&] {
+      std::vector<at::Tensor> tensors;
+      for (const HostTensor* input : inputs) {
+        tensors.push_back(input == nullptr
+                              ? at::Tensor()
+                              : BorrowOrCopy(*input).to(ToAtDevice(device_)));
+      }
+      results = computation_->Run(tensors, &place);
+    });
+    if (status.ok()) return results;
+    return place.empty() ? status : Annotate(status, place);
   }
 
-  const std::shared_ptr<Network> network_;
+  // Outlive what computes with their tensors.
+  const std::vector<std::shared_ptr<const void>> owners_;
+  const std::shared_ptr<const Computation> computation_;
   const Device device_;
-  std::vector<std::shared_ptr<const void>> owners_;
-  int64_t num_bytes_ = 0;
+  const int64_t num_bytes_;
 };
 
 }  // namespace
 
 absl::StatusOr<std::shared_ptr<const RunnableModel>> MakeRunnableModel(
-    const Architecture& schema, std::shared_ptr<Network> network,
-    const Device& device, absl::Span<const StateTensor> state) {
+    const Architecture& schema, const Device& device,
+    absl::Span<const StateTensor> state, BindState bind) {
   RETURN_IF_ERROR(CheckState(schema, state));
   RETURN_IF_ERROR(ResolveDevice(device.ToString()).status());
-  auto model = std::make_shared<ModuleModel>(std::move(network), device);
-  RETURN_IF_ERROR(GuardTorch([&] { model->Bind(state); }));
-  return model;
+  std::vector<std::shared_ptr<const void>> owners;
+  int64_t num_bytes = 0;
+  std::shared_ptr<const Computation> computation;
+  RETURN_IF_ERROR(GuardTorch([&] {
+    std::vector<at::Tensor> tensors;
+    for (const StateTensor& given : state) {
+      tensors.push_back(BorrowOrCopy(given.tensor).to(ToAtDevice(device)));
+      num_bytes += static_cast<int64_t>(tensors.back().nbytes());
+      if (device.kind == Device::Kind::kCpu) owners.push_back(given.owner);
+    }
+    computation = bind(std::move(tensors));
+  }));
+  return std::make_shared<ComputedModel>(std::move(computation), device,
+                                         num_bytes, std::move(owners));
 }
 
 }  // namespace warmstart::backend

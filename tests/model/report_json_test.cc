@@ -4,6 +4,8 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
+#include "absl/strings/str_replace.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/model/report.h"
@@ -77,6 +79,12 @@ class RandomReports {
     for (int i = Below(8); i > 0; --i) {
       report.source_entries.push_back(
           {Below(3), Text(), static_cast<SourceOutcome>(Below(5)), Spec()});
+    }
+    for (const TargetReport& entry : report.entries) {
+      if (entry.source < 0 || Below(4) == 0) continue;
+      report.source_entries.push_back({entry.source, entry.source_key,
+                                       SourceOutcome::kUsed,
+                                       *entry.source_spec});
     }
     for (int i = Below(3); i > 0; --i) {
       report.rules.push_back({Text(), Number()});
@@ -164,10 +172,26 @@ TEST(ReportJsonTest, AnyReportComesBack) {
   }
 }
 
-// As earlier versions wrote it, and as any other catalog may give it back.
+// A key that was matched with the first source's, and what is said of it by its
+// entry alone.
+MatchReport ReportOfAMatch() {
+  MatchReport report = FullReport();
+  TargetReport matched;
+  matched.key = "u";
+  matched.outcome = TargetOutcome::kMatched;
+  matched.spec = report.entries[0].spec;
+  matched.source = 0;
+  matched.source_key = "u";
+  matched.source_spec = matched.spec;
+  report.entries.push_back(matched);
+  report.source_entries.push_back({0, "u", SourceOutcome::kUsed, matched.spec});
+  return report;
+}
+
+// Catalogs keep it, and other versions of the server read them.
 TEST(ReportJsonTest, TextIsWhatItAlwaysWas) {
   EXPECT_EQ(
-      MatchReportToJson(FullReport()),
+      MatchReportToJson(ReportOfAMatch()),
       R"({"architecture":"NetB","summary":"Error(s) in loading state_dict )"
       R"(for NetB:\n\t\"quoted\"","missing_keys":["a","b"],)"
       R"("unexpected_keys":["c"],"mismatched_keys":[{"key":"m",)"
@@ -177,10 +201,45 @@ TEST(ReportJsonTest, TextIsWhatItAlwaysWas) {
       R"("source_key":"model.w","source_spec":{"dtype":"float16",)"
       R"("shape":[3]},"rules":["--strip-prefix model."]},)"
       R"({"dtype":"float32","shape":[],"key":"v","outcome":"initialized",)"
-      R"("initializer":"zeros"}],"source_entries":[[1,"model.w","used",)"
-      R"("float16",[3]],[0,"c","unexpected","float16",[3]]],)"
+      R"("initializer":"zeros"},{"dtype":"float32","shape":[2,3],"key":"u"}],)"
+      R"("source_entries":[0,[0,"c","unexpected","float16",[3]],2],)"
       R"("rules":[{"rule":"--strip-prefix model.","keys":7}],)"
       R"("subtrees":["","model"],"notes":["a note"]})");
+}
+
+TEST(ReportJsonTest, TextOfEarlierVersionsIsRead) {
+  ASSERT_OK_AND_ASSIGN(
+      const MatchReport report,
+      MatchReportFromJson(
+          R"({"architecture":"NetB","summary":"Error(s) in loading state_dict )"
+          R"(for NetB:\n\t\"quoted\"","missing_keys":["a","b"],)"
+          R"("unexpected_keys":["c"],"mismatched_keys":[{"key":"m",)"
+          R"("source_key":"x.m","source_shape":[3],"target_shape":[2,3]}],)"
+          R"("coverage":[1,2,3,4,5,6],"entries":[{"dtype":"float32",)"
+          R"("shape":[2,3],"key":"w","buffer":true,"outcome":"cast",)"
+          R"("source":1,"source_key":"model.w","source_spec":{"dtype":)"
+          R"("float16","shape":[3]},"rules":["--strip-prefix model."]},)"
+          R"({"dtype":"float32","shape":[],"key":"v","outcome":"initialized",)"
+          R"("initializer":"zeros"},{"dtype":"float32","shape":[2,3],)"
+          R"("key":"u","outcome":"matched","source":0}],"source_entries":)"
+          R"([[1,"model.w","used","float16",[3]],)"
+          R"([0,"c","unexpected","float16",[3]],)"
+          R"([0,"u","used","float32",[2,3]]],)"
+          R"("rules":[{"rule":"--strip-prefix model.","keys":7}],)"
+          R"("subtrees":["","model"],"notes":["a note"]})"));
+  EXPECT_EQ(report, ReportOfAMatch());
+}
+
+TEST(ReportJsonTest, ASourceEntryOfNoEntryIsDataLoss) {
+  const std::string json = MatchReportToJson(ReportOfAMatch());
+  for (const char* entry : {"3", "-1", "1", "\"x\"", "{}"}) {
+    const std::string other = absl::StrReplaceAll(
+        json, {{",2],\"rules\"", absl::StrCat(",", entry, "],\"rules\"")}});
+    ASSERT_NE(other, json);
+    EXPECT_THAT(MatchReportFromJson(other),
+                StatusIs(absl::StatusCode::kDataLoss, HasSubstr("report")))
+        << entry;
+  }
 }
 
 TEST(ReportJsonTest, EveryOutcomeComesBack) {

@@ -1,6 +1,7 @@
 #include "server/service/download.h"
 
 #include <filesystem>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <vector>
@@ -15,6 +16,7 @@
 namespace warmstart::service {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::HasSubstr;
 using ::warmstart::testing::StatusIs;
 
@@ -143,6 +145,27 @@ TEST_P(DownloadTest, APackThatWasCutShortIsDataLossAndNoCrash) {
   }
   EXPECT_THAT(DownloadFrom(world, handle, GetParam(), 0, 1 << 20),
               StatusIs(absl::StatusCode::kDataLoss));
+}
+
+TEST_P(DownloadTest, ATensorThatIsDamagedIsDataLossAndNamed) {
+  World world;
+  const std::vector<Tensor> tensors = {FloatTensor("whole", {40'000}),
+                                       FloatTensor("broken", {30'000})};
+  const std::string handle = world.MustSave(MakeSafetensors(tensors));
+  world.Restart();
+  ASSERT_EQ(world.Packs().size(), 1);
+  const std::string path = world.PackPath(world.Packs()[0]);
+  // The last byte of the file is of its last tensor.
+  std::fstream pack(path, std::ios::in | std::ios::out | std::ios::binary);
+  pack.seekg(-1, std::ios::end);
+  const char flipped = static_cast<char>(pack.get() ^ 1);
+  pack.seekp(-1, std::ios::end);
+  pack.put(flipped);
+  pack.close();
+  const auto file = DownloadFrom(world, handle, GetParam(), 0, 1 << 20);
+  EXPECT_THAT(file, StatusIs(absl::StatusCode::kDataLoss,
+                             AllOf(HasSubstr("'broken'"), HasSubstr(handle))));
+  EXPECT_EQ(ReasonOf(file.status()), "DATA_LOSS");
 }
 
 TEST_P(DownloadTest, ACheckpointDeletedMeanwhileIsNotFound) {

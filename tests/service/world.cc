@@ -84,7 +84,7 @@ std::string World::MustSave(const std::string& file) {
 }
 
 Manifest World::ManifestOf(const std::string& handle) {
-  return OrDie(store_->GetManifest(OrDie(store_->Resolve(handle))));
+  return *OrDie(store_->GetManifest(OrDie(store_->Resolve(handle))));
 }
 
 std::map<std::string, std::string> World::Values(const std::string& handle) {

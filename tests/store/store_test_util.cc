@@ -138,8 +138,8 @@ absl::StatusOr<Checkpoint> SaveReferences(Store& store, const Tensors& tensors,
 
 absl::Status CheckReadable(Store& store, const CheckpointName& name,
                            const Tensors& tensors) {
-  ASSIGN_OR_RETURN(const Manifest manifest, store.GetManifest(name));
-  if (manifest.entries != ManifestOf(tensors).entries) {
+  ASSIGN_OR_RETURN(const auto manifest, store.GetManifest(name));
+  if (manifest->entries != ManifestOf(tensors).entries) {
     return absl::DataLossError("the manifest has other entries");
   }
   for (const auto& [key, bytes] : tensors) {
@@ -202,12 +202,13 @@ int64_t PackBytes(const std::string& data_dir) {
   return bytes;
 }
 
-absl::Status CheckDisk(const std::string& data_dir) {
+absl::Status CheckDisk(const std::string& data_dir, FileSystem& file_system) {
   const StorePaths paths(data_dir);
   ASSIGN_OR_RETURN(const std::unique_ptr<SqliteDb> db,
                    SqliteDb::Open(paths.Catalog()));
   RETURN_IF_ERROR(CheckRows(*db));
-  const std::vector<std::string> files = FilesIn(paths.PacksDir());
+  ASSIGN_OR_RETURN(const std::vector<std::string> files,
+                   file_system.List(paths.PacksDir()));
   absl::flat_hash_set<std::string> unknown(files.begin(), files.end());
   SqliteQuery packs = db->Query("SELECT name, num_bytes FROM packs");
   while (packs.Next()) {
@@ -215,8 +216,8 @@ absl::Status CheckDisk(const std::string& data_dir) {
     if (unknown.erase(name) == 0) {
       return absl::DataLossError(absl::StrCat("pack ", name, " is gone"));
     }
-    if (static_cast<int64_t>(std::filesystem::file_size(paths.Pack(name))) !=
-        packs.Int(1)) {
+    ASSIGN_OR_RETURN(const int64_t size, file_system.Size(paths.Pack(name)));
+    if (size != packs.Int(1)) {
       return absl::DataLossError(absl::StrCat("pack ", name, " has changed"));
     }
   }
@@ -225,7 +226,9 @@ absl::Status CheckDisk(const std::string& data_dir) {
     return absl::InternalError(
         absl::StrCat(unknown.size(), " files in packs/ are nobody's"));
   }
-  if (!FilesIn(paths.StagingDir()).empty()) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> staged,
+                   file_system.List(paths.StagingDir()));
+  if (!staged.empty()) {
     return absl::InternalError("files were left in staging/");
   }
   return absl::OkStatus();

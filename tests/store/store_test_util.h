@@ -71,7 +71,8 @@ int64_t PackBytes(const std::string& data_dir);
 // is there, as long as the catalog says, with all of its blobs inside; no file
 // is there that is no pack; nothing is staged. Also that every blob is
 // referenced and every pack has one.
-absl::Status CheckDisk(const std::string& data_dir);
+absl::Status CheckDisk(const std::string& data_dir,
+                       FileSystem& file_system = PosixFileSystem());
 
 }  // namespace warmstart::store
 

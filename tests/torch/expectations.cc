@@ -40,6 +40,12 @@ const nlohmann::json& DerivationExpectations() {
   return *expectations;
 }
 
+const nlohmann::json& DeclaredExpectations() {
+  static const auto* const expectations =
+      ReadFile("declared_expectations.json");
+  return *expectations;
+}
+
 TensorSpec SpecFromJson(const nlohmann::json& json) {
   const DType dtype = ParseDType(json["dtype"].get<std::string>()).value();
   return TensorSpec::Create(

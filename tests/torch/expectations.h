@@ -1,5 +1,5 @@
-// What PyTorch itself computes: the files that make_torch_expectations.py and
-// make_derivation_expectations.py wrote for this build.
+// What PyTorch itself computes: the files that the make_*_expectations.py wrote
+// for this build.
 
 #ifndef WARMSTART_TESTS_TORCH_EXPECTATIONS_H_
 #define WARMSTART_TESTS_TORCH_EXPECTATIONS_H_
@@ -16,6 +16,7 @@ namespace warmstart::backend::testing {
 // The files, each read once.
 const nlohmann::json& Expectations();
 const nlohmann::json& DerivationExpectations();
+const nlohmann::json& DeclaredExpectations();
 
 // From an object with "dtype" and "shape".
 TensorSpec SpecFromJson(const nlohmann::json& json);

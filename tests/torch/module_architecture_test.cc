@@ -1,7 +1,6 @@
 #include "server/torch/module_architecture.h"
 
 #include <ATen/Functions.h>
-#include <sys/mman.h>
 #include <torch/nn/modules/linear.h>
 
 #include <memory>
@@ -10,6 +9,7 @@
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "tests/testing/status_matchers.h"
+#include "tests/torch/read_only_page.h"
 #include "tests/torch/tensors.h"
 
 namespace warmstart::backend {
@@ -49,28 +49,6 @@ ArchitectureEntry Parameter(std::string key, std::vector<int64_t> sizes,
           EntryKind::kParameter, initializer};
 }
 
-// `floats` in a page that cannot be written.
-class ReadOnlyPage {
- public:
-  explicit ReadOnlyPage(absl::string_view bytes) : size_(bytes.size()) {
-    page_ = mmap(nullptr, size_, PROT_READ | PROT_WRITE,
-                 MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
-    bytes.copy(static_cast<char*>(page_), size_);
-    mprotect(page_, size_, PROT_READ);
-  }
-  ~ReadOnlyPage() { munmap(page_, size_); }
-  ReadOnlyPage(const ReadOnlyPage&) = delete;
-  ReadOnlyPage& operator=(const ReadOnlyPage&) = delete;
-
-  absl::string_view bytes() const {
-    return absl::string_view(static_cast<char*>(page_), size_);
-  }
-
- private:
-  void* page_;
-  size_t size_;
-};
-
 TEST(ModuleArchitectureTest, SchemaIsReadOffTheModule) {
   EXPECT_THAT(
       MakeOuter()->schema().entries,
@@ -106,10 +84,10 @@ TEST(ModuleArchitectureTest, ForwardReadsTheStateWhereItLies) {
   const std::vector<OwnedTensor> tensors = {
       testing::Floats({2, 2}, {1, 0, 0, 10}), testing::Floats({1, 2}, {1, 1}),
       testing::Floats({1}, {0.5})};
-  std::vector<std::unique_ptr<ReadOnlyPage>> pages;
+  std::vector<std::unique_ptr<testing::ReadOnlyPage>> pages;
   std::vector<HostTensor> state;
   for (const OwnedTensor& tensor : tensors) {
-    pages.push_back(std::make_unique<ReadOnlyPage>(tensor.bytes));
+    pages.push_back(std::make_unique<testing::ReadOnlyPage>(tensor.bytes));
     state.push_back({tensor.spec, pages.back()->bytes()});
   }
   const OwnedTensor input = testing::Floats({1, 2}, {3, 4});

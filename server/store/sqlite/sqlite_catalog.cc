@@ -17,6 +17,7 @@
 #include "server/store/sqlite/sqlite_checkpointer.h"
 #include "server/store/sqlite/sqlite_checkpoints.h"
 #include "server/store/sqlite/sqlite_db.h"
+#include "server/store/sqlite/sqlite_known_blobs.h"
 #include "server/store/sqlite/sqlite_manifest.h"
 #include "server/store/sqlite/sqlite_pool.h"
 #include "server/store/sqlite/sqlite_schema.h"
@@ -65,7 +66,8 @@ absl::StatusOr<CommitResult> CommitRows(SqliteDb& db,
                                         const CheckpointName& name,
                                         absl::Time create_time,
                                         const NewCheckpoint& checkpoint,
-                                        const NewBlobs& new_blobs) {
+                                        const NewBlobs& new_blobs,
+                                        SqliteKnownBlobs& known) {
   CommitResult result;
   ASSIGN_OR_RETURN(const std::optional<int64_t> earlier,
                    FindRequestRow(db, checkpoint.request_id,
@@ -81,7 +83,7 @@ absl::StatusOr<CommitResult> CommitRows(SqliteDb& db,
   RETURN_IF_ERROR(AddSmallBlobs(db, new_blobs.small, needed));
   ASSIGN_OR_RETURN(result.unused_packs, AddPacks(db, new_blobs.packs, needed));
   ASSIGN_OR_RETURN(const ManifestBlobs blobs,
-                   ResolveBlobs(db, checkpoint.manifest));
+                   ResolveBlobs(db, checkpoint.manifest, known));
   ASSIGN_OR_RETURN(
       const int64_t sequence,
       InsertCheckpoint(db, name, create_time, blobs.num_bytes, checkpoint));
@@ -136,8 +138,10 @@ class SqliteCatalog final : public Catalog {
       const NewCheckpoint& checkpoint, const NewBlobs& blobs,
       absl::FunctionRef<absl::Status()> wait_for_packs) override {
     return Write([&](SqliteDb& db) -> absl::StatusOr<CommitResult> {
-      ASSIGN_OR_RETURN(CommitResult result,
-                       CommitRows(db, name, create_time, checkpoint, blobs));
+      mutex_.AssertHeld();
+      ASSIGN_OR_RETURN(
+          CommitResult result,
+          CommitRows(db, name, create_time, checkpoint, blobs, known_blobs_));
       RETURN_IF_ERROR(wait_for_packs());
       return result;
     });
@@ -145,7 +149,11 @@ class SqliteCatalog final : public Catalog {
 
   absl::StatusOr<std::vector<PackId>> DeleteCheckpoint(
       const CheckpointName& name, bool force) override {
-    return Write([&](SqliteDb& db) { return DeleteRows(db, name, force); });
+    return Write([&](SqliteDb& db) {
+      mutex_.AssertHeld();
+      known_blobs_.Forget();
+      return DeleteRows(db, name, force);
+    });
   }
 
   absl::Status CheckExists(const CheckpointName& name) override {
@@ -338,6 +346,14 @@ class SqliteCatalog final : public Catalog {
   std::invoke_result_t<F, SqliteDb&> Write(F write)
       ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
+    std::invoke_result_t<F, SqliteDb&> result = WriteLocked(write);
+    if (!StatusOf(result).ok()) known_blobs_.Forget();
+    return result;
+  }
+
+  template <typename F>
+  std::invoke_result_t<F, SqliteDb&> WriteLocked(F& write)
+      ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
     SqliteTransaction transaction(*writer_);
     RETURN_IF_ERROR(transaction.BeginWrite());
     std::invoke_result_t<F, SqliteDb&> result = write(*writer_);
@@ -350,13 +366,15 @@ class SqliteCatalog final : public Catalog {
   const std::unique_ptr<SqliteCheckpointer> checkpointer_;
   absl::Mutex mutex_;
   const std::unique_ptr<SqliteDb> writer_ ABSL_PT_GUARDED_BY(mutex_);
+  SqliteKnownBlobs known_blobs_ ABSL_GUARDED_BY(mutex_);
 };
 
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Catalog>> OpenSqliteCatalog(
     const std::string& path) {
-  ASSIGN_OR_RETURN(std::unique_ptr<SqliteDb> writer, SqliteDb::Open(path));
+  ASSIGN_OR_RETURN(std::unique_ptr<SqliteDb> writer,
+                   SqliteDb::OpenForWriting(path));
   RETURN_IF_ERROR(MigrateSqliteSchema(*writer));
   ASSIGN_OR_RETURN(std::unique_ptr<SqliteCheckpointer> checkpointer,
                    SqliteCheckpointer::Start(path));

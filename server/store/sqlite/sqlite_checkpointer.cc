@@ -32,24 +32,27 @@ SqliteCheckpointer::~SqliteCheckpointer() {
 
 void SqliteCheckpointer::OnCommit(int log_pages) {
   absl::MutexLock lock(&mutex_);
+  if (log_pages < log_pages_) taken_pages_ = 0;  // it was begun anew
   log_pages_ = log_pages;
 }
 
 void SqliteCheckpointer::Run() {
   while (const int log_pages = WaitForWork()) {
     // PASSIVE waits for nobody, and nobody for it. An error changes nothing:
-    // the log is as good as the database, and the next commit tries again.
-    const absl::string_view mode = log_pages < kTooLongPages
-                                       ? "PRAGMA wal_checkpoint(PASSIVE)"
-                                       : "PRAGMA wal_checkpoint(RESTART)";
-    db_->Run(mode).IgnoreError();
+    // the log is as good as the database, and is copied when it has grown some
+    // more.
+    db_->Run("PRAGMA wal_checkpoint(PASSIVE)").IgnoreError();
+    if (log_pages < kTooLongPages) continue;
+    // Commits wait, but only for what came meanwhile.
+    db_->Run("PRAGMA wal_checkpoint(RESTART)").IgnoreError();
   }
 }
 
 int SqliteCheckpointer::WaitForWork() {
   absl::MutexLock lock(&mutex_,
                        absl::Condition(this, &SqliteCheckpointer::HasWork));
-  return is_ending_ ? 0 : std::exchange(log_pages_, 0);
+  if (is_ending_) return 0;
+  return taken_pages_ = log_pages_;
 }
 
 }  // namespace warmstart::store

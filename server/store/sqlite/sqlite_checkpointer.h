@@ -20,11 +20,14 @@ namespace warmstart::store {
 // Thread-safe.
 class SqliteCheckpointer {
  public:
-  // Pages in the log from which on it is copied, as SQLite's own default. Where
-  // commits come so fast that the log is never begun anew, they wait once it
-  // has the second number of pages (256 MiB).
+  // As many pages are copied at a time, as by SQLite itself; not fewer, since
+  // copies and commits share the disk.
   static constexpr int kLongPages = 1000;
-  static constexpr int kTooLongPages = 65536;
+  // A log that has all been copied is begun anew by the next commit, unless
+  // that began before. Where commits come so fast that none does, the log is
+  // begun anew from here on (16 MiB) with the commits waiting: a sync of a log
+  // that is written over is shorter than of one that grows.
+  static constexpr int kTooLongPages = 4096;
 
   // Copies the log of the database at `path`.
   static absl::StatusOr<std::unique_ptr<SqliteCheckpointer>> Start(
@@ -43,12 +46,14 @@ class SqliteCheckpointer {
   // How long the log is that is to be copied; 0 where the thread is to end.
   int WaitForWork() ABSL_LOCKS_EXCLUDED(mutex_);
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return is_ending_ || log_pages_ >= kLongPages;
+    return is_ending_ || log_pages_ - taken_pages_ >= kLongPages;
   }
 
   const std::unique_ptr<SqliteDb> db_;  // of the thread alone
   absl::Mutex mutex_;
   int log_pages_ ABSL_GUARDED_BY(mutex_) = 0;
+  // Of the log's begin: copied, or about to be.
+  int taken_pages_ ABSL_GUARDED_BY(mutex_) = 0;
   bool is_ending_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

@@ -69,11 +69,11 @@ absl::StatusOr<int64_t> InsertCheckpoint(SqliteDb& db,
              absl::ToUnixNanos(create_time), checkpoint.manifest.entries.size(),
              num_bytes));
   const int64_t sequence = db.last_insert_id();
-  RETURN_IF_ERROR(
-      db.Run("INSERT INTO checkpoint_texts (checkpoint, report, origin, "
-             "metadata) VALUES (?, ?, ?, ?)",
-             sequence, checkpoint.report_json, checkpoint.origin_json,
-             checkpoint.manifest.metadata_json));
+  RETURN_IF_ERROR(db.Run(
+      "INSERT INTO checkpoint_texts (checkpoint, report, origin, "
+      "metadata) VALUES (?, ?, ?, ?)",
+      sequence, SqliteBorrowed{checkpoint.report_json}, checkpoint.origin_json,
+      SqliteBorrowed{checkpoint.manifest.metadata_json}));
   RETURN_IF_ERROR(InsertLabels(db, sequence, checkpoint.labels));
   if (checkpoint.alias.has_value()) {
     RETURN_IF_ERROR(PutAlias(db, *checkpoint.alias, sequence, create_time));

@@ -23,6 +23,16 @@ constexpr char kConnectionSetup[] =
     "PRAGMA cell_size_check = ON;"
     "PRAGMA trusted_schema = OFF;";
 
+bool IsNoSpace(int system_errno) {
+  return system_errno == ENOSPC || system_errno == EDQUOT ||
+         system_errno == EFBIG;
+}
+
+bool IsNoPermission(int system_errno) {
+  return system_errno == EACCES || system_errno == EPERM ||
+         system_errno == EROFS;
+}
+
 absl::StatusCode CodeOfSqlite(int code, int system_errno) {
   switch (code & 0xFF) {
     case SQLITE_CORRUPT:
@@ -32,10 +42,16 @@ absl::StatusCode CodeOfSqlite(int code, int system_errno) {
     case SQLITE_NOMEM:
       return absl::StatusCode::kResourceExhausted;
     case SQLITE_IOERR:
-      // SQLite calls a full disk FULL, but not a full quota.
-      return system_errno == EDQUOT || system_errno == EFBIG
+      // SQLite calls a full disk FULL, but not a full quota. Of a write alone:
+      // what a sync did not write may reach the disk all the same, and
+      // RESOURCE_EXHAUSTED says that nothing has changed.
+      return code == SQLITE_IOERR_WRITE && IsNoSpace(system_errno)
                  ? absl::StatusCode::kResourceExhausted
                  : absl::StatusCode::kInternal;
+    case SQLITE_CANTOPEN:
+      if (IsNoSpace(system_errno)) return absl::StatusCode::kResourceExhausted;
+      return IsNoPermission(system_errno) ? absl::StatusCode::kPermissionDenied
+                                          : absl::StatusCode::kInternal;
     case SQLITE_READONLY:
     case SQLITE_PERM:
       return absl::StatusCode::kPermissionDenied;
@@ -47,10 +63,13 @@ absl::StatusCode CodeOfSqlite(int code, int system_errno) {
   }
 }
 
+// Of the call that failed just now, before which errno was 0: SQLite keeps the
+// errno for sqlite3_system_errno, but not that of a COMMIT.
 absl::Status ErrorOf(const std::string& path, sqlite3* handle) {
+  const int system_errno = errno;
   const int code = sqlite3_extended_errcode(handle);
   return absl::Status(
-      CodeOfSqlite(code, sqlite3_system_errno(handle)),
+      CodeOfSqlite(code, system_errno),
       absl::StrCat("catalog '", path, "': ", sqlite3_errmsg(handle),
                    " (SQLite error ", code, ")"));
 }
@@ -74,10 +93,12 @@ void SqliteQuery::Reset() {
   if (!status_.ok()) return;
   sqlite3_reset(statement_);
   sqlite3_clear_bindings(statement_);
+  num_bound_ = 0;
 }
 
 bool SqliteQuery::Next() {
   if (!status_.ok()) return false;
+  errno = 0;
   const int code = sqlite3_step(statement_);
   if (code == SQLITE_ROW) return true;
   if (code != SQLITE_DONE) status_ = db_.Error();
@@ -106,23 +127,29 @@ absl::StatusOr<Digest> SqliteQuery::DigestAt(int column) const {
       absl::StrCat("catalog '", db_.path(), "': ", digest.status().message()));
 }
 
+auto SqliteQuery::DestructorFor(Lifetime lifetime) -> void (*)(void*) {
+  return lifetime == Lifetime::kCopied ? SQLITE_TRANSIENT : SQLITE_STATIC;
+}
+
 void SqliteQuery::BindInt(int index, int64_t value) {
   if (status_.ok()) Check(sqlite3_bind_int64(statement_, index, value));
 }
 
-void SqliteQuery::BindText(int index, absl::string_view value) {
+void SqliteQuery::BindText(int index, absl::string_view value,
+                           Lifetime lifetime) {
   // A null pointer would bind NULL, and not the empty text.
   const char* data = value.empty() ? "" : value.data();
   if (status_.ok()) {
     Check(sqlite3_bind_text64(statement_, index, data, value.size(),
-                              SQLITE_TRANSIENT, SQLITE_UTF8));
+                              DestructorFor(lifetime), SQLITE_UTF8));
   }
 }
 
-void SqliteQuery::BindBlob(int index, absl::string_view value) {
+void SqliteQuery::BindBlob(int index, absl::string_view value,
+                           Lifetime lifetime) {
   if (status_.ok()) {
     Check(sqlite3_bind_blob64(statement_, index, value.data(), value.size(),
-                              SQLITE_TRANSIENT));
+                              DestructorFor(lifetime)));
   }
 }
 
@@ -132,17 +159,29 @@ void SqliteQuery::Check(int code) {
 
 absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::Open(
     const std::string& path) {
+  return Open(path, nullptr);
+}
+
+absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::OpenForWriting(
+    const std::string& path) {
+  return Open(path, std::make_unique<GatheringVfs>());
+}
+
+absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::Open(
+    const std::string& path, std::unique_ptr<GatheringVfs> vfs) {
   sqlite3* handle = nullptr;
+  errno = 0;
   // Without SQLite's own mutex: a connection is used by one thread at a time.
   const int code = sqlite3_open_v2(
       path.c_str(), &handle,
       SQLITE_OPEN_READWRITE | SQLITE_OPEN_CREATE | SQLITE_OPEN_NOMUTEX,
-      nullptr);
+      vfs == nullptr ? nullptr : vfs->name());
   if (handle == nullptr) {
     return absl::ResourceExhaustedError("out of memory for a connection");
   }
-  std::unique_ptr<SqliteDb> db(new SqliteDb(path, handle));  // owns it, failed
-  if (code != SQLITE_OK) return db->Error();                 // or not
+  std::unique_ptr<SqliteDb> db(
+      new SqliteDb(path, std::move(vfs), handle));  // owns it, failed or not
+  if (code != SQLITE_OK) return db->Error();
   sqlite3_extended_result_codes(handle, 1);
   sqlite3_busy_timeout(handle, kBusyTimeoutMs);
   RETURN_IF_ERROR(db->RunScript(kConnectionSetup));
@@ -157,6 +196,7 @@ SqliteDb::~SqliteDb() {
 }
 
 absl::Status SqliteDb::RunScript(const std::string& sql) {
+  errno = 0;
   if (sqlite3_exec(handle_, sql.c_str(), nullptr, nullptr, nullptr) !=
       SQLITE_OK) {
     return Error();
@@ -190,6 +230,7 @@ absl::StatusOr<sqlite3_stmt*> SqliteDb::TakeStatement(absl::string_view sql) {
     if (found->second != nullptr) return std::exchange(found->second, nullptr);
   }
   sqlite3_stmt* statement = nullptr;
+  errno = 0;
   if (sqlite3_prepare_v3(handle_, sql.data(), static_cast<int>(sql.size()),
                          SQLITE_PREPARE_PERSISTENT, &statement,
                          nullptr) != SQLITE_OK) {

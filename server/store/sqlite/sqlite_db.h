@@ -27,6 +27,7 @@
 #include "absl/strings/string_view.h"
 #include "server/base/status_macros.h"
 #include "server/model/digest.h"
+#include "server/store/sqlite/gathering_vfs.h"
 
 struct sqlite3;
 struct sqlite3_stmt;
@@ -35,22 +36,26 @@ namespace warmstart::store {
 
 class SqliteDb;
 
-// Binds as BLOB.
+// Binds as BLOB, without a copy: the bytes outlive the run.
 struct SqliteBytes {
   absl::string_view bytes;
+};
+
+// Binds as TEXT, without a copy: it outlives the run.
+struct SqliteBorrowed {
+  absl::string_view text;
 };
 
 // A run of a statement, which it borrows from its connection; or several, one
 // after another. The first error ends it and is kept.
 class SqliteQuery {
  public:
-  // Text binds as TEXT, SqliteBytes and a Digest as BLOB, nullopt as NULL.
-  // Values are copied.
+  // Text binds as TEXT, a Digest as BLOB, nullopt as NULL. These are copied.
   template <typename... Values>
   SqliteQuery(SqliteDb& db, absl::string_view sql, const Values&... values)
       : db_(db), sql_(sql) {
     Prepare();
-    BindAll(values...);
+    BindNext(values...);
   }
   ~SqliteQuery();
   SqliteQuery(const SqliteQuery&) = delete;
@@ -61,12 +66,21 @@ class SqliteQuery {
   template <typename... Values>
   void Restart(const Values&... values) {
     Reset();
-    BindAll(values...);
+    BindNext(values...);
+  }
+  // Binds the parameters behind those that were bound, before the first row.
+  template <typename... Values>
+  void BindNext(const Values&... values) {
+    (Bind(++num_bound_, values), ...);
   }
   // A whole run, of a statement whose rows nobody wants.
   template <typename... Values>
   absl::Status Run(const Values&... values) {
     Restart(values...);
+    return Finish();
+  }
+  // The rest of a run.
+  absl::Status Finish() {
     while (Next()) {
     }
     return status_;
@@ -85,6 +99,10 @@ class SqliteQuery {
   absl::StatusOr<Digest> DigestAt(int column) const;
 
  private:
+  enum class Lifetime { kCopied, kBorrowed };
+  // What SQLite is to do with the bytes at the end.
+  static auto DestructorFor(Lifetime lifetime) -> void (*)(void*);
+
   template <std::integral T>
   void Bind(int index, T value) {
     BindInt(index, static_cast<int64_t>(value));
@@ -93,26 +111,30 @@ class SqliteQuery {
   void Bind(int index, const std::optional<T>& value) {
     if (value.has_value()) Bind(index, *value);  // what is not bound is NULL
   }
-  void Bind(int index, absl::string_view value) { BindText(index, value); }
-  void Bind(int index, const Digest& value) { BindBlob(index, value.bytes()); }
-  void Bind(int index, SqliteBytes value) { BindBlob(index, value.bytes); }
-
-  template <typename... Values>
-  void BindAll(const Values&... values) {
-    [[maybe_unused]] int index = 0;
-    (Bind(++index, values), ...);
+  void Bind(int index, absl::string_view value) {
+    BindText(index, value, Lifetime::kCopied);
+  }
+  void Bind(int index, SqliteBorrowed value) {
+    BindText(index, value.text, Lifetime::kBorrowed);
+  }
+  void Bind(int index, const Digest& value) {
+    BindBlob(index, value.bytes(), Lifetime::kCopied);
+  }
+  void Bind(int index, SqliteBytes value) {
+    BindBlob(index, value.bytes, Lifetime::kBorrowed);
   }
 
   void Prepare();
   void Reset();
   void BindInt(int index, int64_t value);
-  void BindText(int index, absl::string_view value);
-  void BindBlob(int index, absl::string_view value);
+  void BindText(int index, absl::string_view value, Lifetime lifetime);
+  void BindBlob(int index, absl::string_view value, Lifetime lifetime);
   void Check(int code);
 
   SqliteDb& db_;
   const absl::string_view sql_;
   sqlite3_stmt* statement_ = nullptr;
+  int num_bound_ = 0;
   absl::Status status_;
 };
 
@@ -121,6 +143,9 @@ class SqliteDb {
  public:
   // Creates the file where it does not exist. Foreign keys are enforced.
   static absl::StatusOr<std::unique_ptr<SqliteDb>> Open(
+      const std::string& path);
+  // A connection for many commits, through a GatheringVfs.
+  static absl::StatusOr<std::unique_ptr<SqliteDb>> OpenForWriting(
       const std::string& path);
   ~SqliteDb();
   SqliteDb(const SqliteDb&) = delete;
@@ -134,10 +159,7 @@ class SqliteDb {
   // Runs a statement to its end.
   template <typename... Values>
   absl::Status Run(absl::string_view sql, const Values&... values) {
-    SqliteQuery query(*this, sql, values...);
-    while (query.Next()) {
-    }
-    return query.status();
+    return SqliteQuery(*this, sql, values...).Finish();
   }
   // The first column of the first row; nullopt where there is no row.
   template <typename... Values>
@@ -167,8 +189,12 @@ class SqliteDb {
  private:
   friend class SqliteQuery;
 
-  SqliteDb(std::string path, sqlite3* handle)
-      : path_(std::move(path)), handle_(handle) {}
+  // `vfs` may be null.
+  static absl::StatusOr<std::unique_ptr<SqliteDb>> Open(
+      const std::string& path, std::unique_ptr<GatheringVfs> vfs);
+
+  SqliteDb(std::string path, std::unique_ptr<GatheringVfs> vfs, sqlite3* handle)
+      : path_(std::move(path)), vfs_(std::move(vfs)), handle_(handle) {}
 
   // A statement is out of the cache while a query runs it, so that a query
   // inside another one of the same text gets its own.
@@ -177,6 +203,7 @@ class SqliteDb {
   absl::Status Error() const;
 
   const std::string path_;
+  const std::unique_ptr<GatheringVfs> vfs_;
   sqlite3* const handle_;
   absl::flat_hash_map<std::string, sqlite3_stmt*> statements_;
   std::function<void(int)> on_commit_;

@@ -6,8 +6,8 @@
 #include <string>
 #include <utility>
 
-#include "absl/container/flat_hash_map.h"
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
 #include "absl/types/span.h"
@@ -16,6 +16,7 @@
 #include "server/model/dtype.h"
 #include "server/model/tensor_spec.h"
 #include "server/store/errors.h"
+#include "server/store/sqlite/sqlite_rows.h"
 
 namespace warmstart::store {
 namespace {
@@ -40,38 +41,39 @@ std::optional<std::vector<int64_t>> SplitInts(absl::string_view text) {
   return values;
 }
 
-// Finds blobs by digest, each once.
+// Finds blobs by digest.
 class BlobFinder {
  public:
-  explicit BlobFinder(SqliteDb& db)
-      : query_(db, "SELECT id, num_bytes FROM blobs WHERE digest = ?") {}
+  BlobFinder(SqliteDb& db, SqliteKnownBlobs& known)
+      : known_(known),
+        query_(db, "SELECT id, num_bytes FROM blobs WHERE digest = ?") {}
 
   // The row id. `what` is for the messages.
-  absl::StatusOr<int64_t> Find(absl::string_view what, const Digest& digest,
-                               int64_t num_bytes) {
-    const auto [found, is_new] = found_.try_emplace(digest);
-    if (is_new) {
-      query_.Restart(digest);
-      if (query_.Next()) found->second = Row{query_.Int(0), query_.Int(1)};
-      RETURN_IF_ERROR(query_.status());
-    }
-    if (!found->second.has_value()) return SourceDeleted(what, digest);
-    if (found->second->num_bytes != num_bytes) {
-      return absl::InvalidArgumentError(absl::StrCat(
-          what, " has ", num_bytes, " bytes, but the blob that it names has ",
-          found->second->num_bytes));
-    }
-    return found->second->id;
+  absl::StatusOr<int64_t> Find(const Digest& digest, int64_t num_bytes,
+                               absl::FunctionRef<std::string()> what) {
+    ASSIGN_OR_RETURN(const std::optional<Row> row, FindRow(digest));
+    if (!row.has_value()) return SourceDeleted(what(), digest);
+    if (row->num_bytes == num_bytes) return row->id;
+    return absl::InvalidArgumentError(absl::StrCat(
+        what(), " has ", num_bytes, " bytes, but the blob that it names has ",
+        row->num_bytes));
   }
 
  private:
-  struct Row {
-    int64_t id;
-    int64_t num_bytes;
-  };
+  using Row = SqliteKnownBlobs::Row;
 
+  absl::StatusOr<std::optional<Row>> FindRow(const Digest& digest) {
+    if (const Row* const known = known_.Find(digest)) return *known;
+    query_.Restart(digest);
+    std::optional<Row> row;
+    if (query_.Next()) row = Row{query_.Int(0), query_.Int(1)};
+    RETURN_IF_ERROR(query_.status());
+    if (row.has_value()) known_.Add(digest, *row);
+    return row;
+  }
+
+  SqliteKnownBlobs& known_;
   SqliteQuery query_;
-  absl::flat_hash_map<Digest, std::optional<Row>> found_;
 };
 
 std::string EntryName(const ManifestEntry& entry) {
@@ -95,9 +97,8 @@ absl::Status CheckView(const Manifest& manifest, const ManifestEntry& entry) {
   return absl::OkStatus();
 }
 
-absl::Status InsertEntry(SqliteQuery& insert, int64_t checkpoint,
-                         size_t position, const ManifestEntry& entry,
-                         int64_t blob) {
+void BindEntry(SqliteQuery& insert, int64_t checkpoint, size_t position,
+               const ManifestEntry& entry, int64_t blob) {
   std::optional<int64_t> storage;
   std::optional<int64_t> offset;
   std::optional<std::string> strides;
@@ -106,21 +107,31 @@ absl::Status InsertEntry(SqliteQuery& insert, int64_t checkpoint,
     offset = entry.view->offset;
     strides = JoinInts(entry.view->strides);
   }
-  return insert.Run(
-      checkpoint, position, entry.key, static_cast<int>(entry.spec.dtype()),
-      JoinInts(entry.spec.shape().sizes()), blob, storage, offset, strides);
+  insert.BindNext(checkpoint, position, SqliteBorrowed{entry.key},
+                  static_cast<int>(entry.spec.dtype()),
+                  JoinInts(entry.spec.shape().sizes()), blob, storage, offset,
+                  strides);
 }
 
 absl::Status InsertEntries(SqliteDb& db, int64_t checkpoint,
                            const std::vector<ManifestEntry>& entries,
                            const std::vector<int64_t>& blobs) {
-  SqliteQuery insert = db.Query(
-      "INSERT INTO entries (checkpoint, position, key, dtype, shape, blob, "
-      "storage, storage_offset, strides) VALUES (?, ?, ?, ?, ?, ?, ?, ?, ?)");
-  for (size_t i = 0; i < entries.size(); ++i) {
-    RETURN_IF_ERROR(InsertEntry(insert, checkpoint, i, entries[i], blobs[i]));
-  }
-  return absl::OkStatus();
+  static const SqliteRows& rows = *new SqliteRows(
+      "entries", {"checkpoint", "position", "key", "dtype", "shape", "blob",
+                  "storage", "storage_offset", "strides"});
+  return rows.Insert(db, entries.size(), [&](SqliteQuery& insert, size_t i) {
+    BindEntry(insert, checkpoint, i, entries[i], blobs[i]);
+  });
+}
+
+absl::Status InsertModuleVersions(SqliteDb& db, int64_t checkpoint,
+                                  const std::vector<ModuleVersion>& modules) {
+  static const SqliteRows& rows = *new SqliteRows(
+      "module_versions", {"checkpoint", "position", "path", "version"});
+  return rows.Insert(db, modules.size(), [&](SqliteQuery& insert, size_t i) {
+    insert.BindNext(checkpoint, i, SqliteBorrowed{modules[i].path},
+                    modules[i].version);
+  });
 }
 
 absl::Status Malformed(int64_t checkpoint, absl::string_view what) {
@@ -221,15 +232,17 @@ std::vector<int64_t> ManifestBlobs::Distinct() const {
 }
 
 absl::StatusOr<ManifestBlobs> ResolveBlobs(SqliteDb& db,
-                                           const Manifest& manifest) {
-  BlobFinder finder(db);
+                                           const Manifest& manifest,
+                                           SqliteKnownBlobs& known) {
+  BlobFinder finder(db, known);
   ManifestBlobs blobs;
   absl::flat_hash_set<int64_t> counted;
   for (const ManifestEntry& entry : manifest.entries) {
     RETURN_IF_ERROR(CheckView(manifest, entry));
     const int64_t num_bytes = entry.spec.num_bytes();
-    ASSIGN_OR_RETURN(const int64_t blob,
-                     finder.Find(EntryName(entry), entry.digest, num_bytes));
+    ASSIGN_OR_RETURN(
+        const int64_t blob,
+        finder.Find(entry.digest, num_bytes, [&] { return EntryName(entry); }));
     blobs.entries.push_back(blob);
     // Cannot overflow: each of these blobs is on the disk.
     if (counted.insert(blob).second) blobs.num_bytes += num_bytes;
@@ -237,8 +250,8 @@ absl::StatusOr<ManifestBlobs> ResolveBlobs(SqliteDb& db,
   for (size_t i = 0; i < manifest.storages.size(); ++i) {
     const SharedStorage& storage = manifest.storages[i];
     ASSIGN_OR_RETURN(const int64_t blob,
-                     finder.Find(absl::StrCat("storage ", i), storage.digest,
-                                 storage.num_bytes));
+                     finder.Find(storage.digest, storage.num_bytes,
+                                 [&] { return absl::StrCat("storage ", i); }));
     blobs.storages.push_back(blob);
   }
   return blobs;
@@ -259,14 +272,7 @@ absl::Status InsertManifest(SqliteDb& db, int64_t checkpoint,
         "INSERT INTO subtrees (checkpoint, position, path) VALUES (?, ?, ?)",
         checkpoint, i, manifest.subtrees[i]));
   }
-  for (size_t i = 0; i < manifest.module_versions.size(); ++i) {
-    const ModuleVersion& module = manifest.module_versions[i];
-    RETURN_IF_ERROR(
-        db.Run("INSERT INTO module_versions "
-               "(checkpoint, position, path, version) VALUES (?, ?, ?, ?)",
-               checkpoint, i, module.path, module.version));
-  }
-  return absl::OkStatus();
+  return InsertModuleVersions(db, checkpoint, manifest.module_versions);
 }
 
 absl::StatusOr<Manifest> ReadManifest(SqliteDb& db, int64_t checkpoint) {

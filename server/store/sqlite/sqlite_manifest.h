@@ -11,6 +11,7 @@
 #include "absl/status/statusor.h"
 #include "server/model/manifest.h"
 #include "server/store/sqlite/sqlite_db.h"
+#include "server/store/sqlite/sqlite_known_blobs.h"
 
 namespace warmstart::store {
 
@@ -28,7 +29,8 @@ struct ManifestBlobs {
 // size than the manifest says, or where a view does not fit the manifest's
 // storages.
 absl::StatusOr<ManifestBlobs> ResolveBlobs(SqliteDb& db,
-                                           const Manifest& manifest);
+                                           const Manifest& manifest,
+                                           SqliteKnownBlobs& known);
 
 // All of `manifest` but its metadata_json, for the checkpoint with that row id.
 absl::Status InsertManifest(SqliteDb& db, int64_t checkpoint,

@@ -1,0 +1,196 @@
+#include "tests/store/store_operations.h"
+
+#include <algorithm>
+#include <memory>
+#include <string>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/status_macros.h"
+#include "server/store/local/paths.h"
+#include "server/store/sqlite/sqlite_db.h"
+#include "tests/store/store_test_util.h"
+
+namespace warmstart::store {
+namespace {
+
+// What is there: a checkpoint with a pack of its own, two that share one, and
+// one whose tensors lie in the catalog.
+const Tensors kOwn = {{"own", RandomBytes(140'000, 1)}};
+const Tensors kShared = {{"shared", RandomBytes(150'000, 2)}};
+const Tensors kSmall = {{"small", RandomBytes(500, 3)}};
+
+// What comes.
+const Tensors kPack = {{"a", RandomBytes(135'000, 10)},
+                       {"b", RandomBytes(70, 11)}};
+// More than is synced beside the catalog's rows.
+const Tensors kLargePack = {{"large", RandomBytes(1'100'000, 12)}};
+// Mostly known, and too much for the catalog.
+const Tensors kMostlyKnown = {
+    kOwn[0], kShared[0], {"c", RandomBytes(132'000, 13)}};
+const Tensors kFewBytes = {{"d", RandomBytes(2'000, 14)},
+                           {"e", RandomBytes(10, 15)}};
+const Tensors kHead = {{"head", RandomBytes(133'000, 16)}};
+const Tensors kSmallHead = {{"head", RandomBytes(4'000, 17)}};
+
+absl::Status Answer(const absl::StatusOr<Checkpoint>& answer) {
+  return answer.status();
+}
+
+NewCheckpoint Request() {
+  return {.architecture = "Net",
+          .labels = {{"team", "a"}},
+          .report_json = "{}",
+          .alias = MakeAlias("new"),
+          .request_id = "r1"};
+}
+
+// From a checkpoint that is there and new tensors in scratch space.
+absl::Status WarmStart(Store& store, const Tensors& known,
+                       const Tensors& fresh) {
+  const std::unique_ptr<Draft> draft = store.NewDraft();
+  Tensors all = known;
+  for (const auto& [key, bytes] : fresh) {
+    ASSIGN_OR_RETURN(const absl::Span<char> space,
+                     draft->NewScratch(static_cast<int64_t>(bytes.size())));
+    draft->StartSync();
+    std::copy(bytes.begin(), bytes.end(), space.begin());
+    draft->AddBlob(nullptr, 0, BlobOf(bytes));
+    all.emplace_back(key, bytes);
+  }
+  NewCheckpoint request = Request();
+  request.manifest = ManifestOf(all);
+  return Answer(draft->Commit(request));
+}
+
+// A file, another of which only a part is new, and scratch space.
+absl::Status SaveFromAllSources(Store& store) {
+  const std::unique_ptr<Draft> draft = store.NewDraft();
+  Tensors all;
+  for (const Tensors& tensors : {kPack, kMostlyKnown}) {
+    RETURN_IF_ERROR(StageFile(*draft, tensors).status());
+    all.insert(all.end(), tensors.begin(), tensors.end());
+  }
+  const auto& [key, bytes] = kHead[0];
+  ASSIGN_OR_RETURN(const absl::Span<char> space,
+                   draft->NewScratch(static_cast<int64_t>(bytes.size())));
+  draft->StartSync();
+  std::copy(bytes.begin(), bytes.end(), space.begin());
+  draft->AddBlob(nullptr, 0, BlobOf(bytes));
+  all.emplace_back(key, bytes);
+  NewCheckpoint request = Request();
+  request.manifest = ManifestOf(all);
+  return Answer(draft->Commit(request));
+}
+
+absl::Status Delete(Store& store, const char* alias) {
+  ASSIGN_OR_RETURN(const CheckpointName name,
+                   store.Resolve(absl::StrCat("aliases/", alias)));
+  return store.DeleteCheckpoint(name, /*force=*/true);
+}
+
+absl::Status CopyTheLog(SimulatedStore&) {
+  ASSIGN_OR_RETURN(
+      const std::unique_ptr<SqliteDb> db,
+      SqliteDb::Open(StorePaths(SimulatedStore::kDataDir).Catalog()));
+  return db->Run("PRAGMA wal_checkpoint(RESTART)");
+}
+
+absl::Status Prepare(Store& store) {
+  RETURN_IF_ERROR(store.PutArchitecture(MakeArchitecture("Old", 3)));
+  RETURN_IF_ERROR(Answer(Save(
+      store, kOwn, {.labels = {{"kind", "own"}}, .alias = MakeAlias("own")})));
+  RETURN_IF_ERROR(Answer(Save(store, kShared, {.alias = MakeAlias("shared")})));
+  RETURN_IF_ERROR(Answer(
+      SaveReferences(store, kShared, {.alias = MakeAlias("also-shared")})));
+  return Answer(Save(store, kSmall, {.alias = MakeAlias("small")}));
+}
+
+}  // namespace
+
+absl::StatusOr<std::unique_ptr<testing::SimulatedDisk>> PreparedDisk(
+    Before before) {
+  SimulatedStore simulated(std::make_unique<testing::SimulatedDisk>());
+  RETURN_IF_ERROR(simulated.Open());
+  RETURN_IF_ERROR(Prepare(simulated.store()));
+  if (before == Before::kStopped) simulated.Close();
+  return simulated.disk().AfterPowerLoss(testing::PowerLoss::kLosesNothing, 0);
+}
+
+const std::vector<StoreOperation>& StoreOperations() {
+  static const auto* const operations = new std::vector<StoreOperation>{
+      {"SaveOfAPack",
+       [](SimulatedStore& s) {
+         return Answer(Save(s.store(), kPack, Request()));
+       },
+       20},
+      {"SaveOfALargePack",
+       [](SimulatedStore& s) {
+         return Answer(Save(s.store(), kLargePack, Request()));
+       },
+       20},
+      {"SaveThatCopiesWhatIsNew",
+       [](SimulatedStore& s) {
+         return Answer(Save(s.store(), kMostlyKnown, Request()));
+       },
+       20},
+      {"SaveIntoTheCatalog",
+       [](SimulatedStore& s) {
+         return Answer(Save(s.store(), kFewBytes, Request()));
+       },
+       15},
+      {"SaveFromAllSources",
+       [](SimulatedStore& s) { return SaveFromAllSources(s.store()); }, 30},
+      {"WarmStart",
+       [](SimulatedStore& s) { return WarmStart(s.store(), kOwn, kHead); }, 15},
+      {"WarmStartWithASmallHead",
+       [](SimulatedStore& s) { return WarmStart(s.store(), kOwn, kSmallHead); },
+       10},
+      {"WarmStartWithNothingNew",
+       [](SimulatedStore& s) { return WarmStart(s.store(), kShared, {}); }, 10},
+      {"DeleteOfAPack",
+       [](SimulatedStore& s) { return Delete(s.store(), "own"); }, 10},
+      {"DeleteOfOneThatSharesItsPack",
+       [](SimulatedStore& s) { return Delete(s.store(), "shared"); }, 10},
+      {"DeleteOfWhatIsInTheCatalog",
+       [](SimulatedStore& s) { return Delete(s.store(), "small"); }, 10},
+      {"SetAlias",
+       [](SimulatedStore& s) -> absl::Status {
+         ASSIGN_OR_RETURN(const CheckpointName name,
+                          s.store().Resolve("aliases/own"));
+         return s.store().SetAlias(MakeAlias("small"), name).status();
+       },
+       3},
+      {"DeleteAlias",
+       [](SimulatedStore& s) {
+         return s.store().DeleteAlias(MakeAlias("own"));
+       },
+       3},
+      {"SetLabels",
+       [](SimulatedStore& s) -> absl::Status {
+         ASSIGN_OR_RETURN(const CheckpointName name,
+                          s.store().Resolve("aliases/own"));
+         return Answer(s.store().SetLabels(name, {{"x", "y"}, {"z", ""}}));
+       },
+       3},
+      {"PutArchitecture",
+       [](SimulatedStore& s) {
+         return s.store().PutArchitecture(MakeArchitecture("New", 4));
+       },
+       3},
+      {"DeleteArchitecture",
+       [](SimulatedStore& s) {
+         return s.store().DeleteArchitecture("Old", false);
+       },
+       3},
+      {"CopyTheLog", CopyTheLog, 0},
+      {"Reopen",
+       [](SimulatedStore& s) {
+         s.Close();
+         return s.Open();
+       },
+       2},
+  };
+  return *operations;
+}
+
+}  // namespace warmstart::store
