@@ -46,7 +46,6 @@ TORCHVISION: dict[str, Factory] = {
     "squeezenet": lambda: _tv.squeezenet1_1(num_classes=10),
     "mnasnet": lambda: _tv.mnasnet0_5(num_classes=10),
     "regnet": lambda: _tv.regnet_y_400mf(num_classes=10),
-    "googlenet": lambda: _tv.googlenet(num_classes=10, init_weights=True),
     "lraspp": lambda: segmentation.lraspp_mobilenet_v3_large(
         weights_backbone=None, num_classes=5
     ),
@@ -73,7 +72,6 @@ TIMM: dict[str, Factory] = {
         "cait_xxs24_224": {"depth": 2},
         "levit_128s": {},
         "mobilevit_xxs": {},
-        "efficientformer_l1": {},
         "regnety_002": {},
         "ghostnet_050": {},
         "test_nfnet": {},
