@@ -384,16 +384,8 @@ class Client:
         description = schema.describe(
             name, model, initializers=initializers, device=device
         )
-        labels = {**(labels or {}), registration.INITIAL_VALUES_LABEL: name}
-
         return registration.register(
-            description,
-            save=lambda state: self.save(state, labels=labels).checkpoint.name,
-            send=lambda architecture: self.register_architecture(
-                architecture, validate_only=validate_only
-            ),
-            delete=self.delete,
-            keep=not validate_only,
+            self, description, labels=labels or {}, validate_only=validate_only
         )
 
     def register_architecture(

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import io
 
 import grpc
@@ -11,7 +12,7 @@ import warmstart
 from client.python.fake_server import Failure
 from google.protobuf import empty_pb2
 from torch import nn
-from warmstart.v1 import model_initializer_pb2
+from warmstart.v1 import checkpoints_pb2, model_initializer_pb2
 from warmstart.v1.architectures_pb2 import Architecture
 
 SAVED = model_initializer_pb2.SaveModelResponse(checkpoint={"name": "checkpoints/v"})
@@ -28,7 +29,8 @@ class WithTable(nn.Module):
 
 @pytest.fixture
 def saving(fake):
-    """A server that saves, and deletes."""
+    """A server that has nothing yet, saves, and deletes."""
+    fake.answer("ListCheckpoints", checkpoints_pb2.ListCheckpointsResponse())
     fake.answer("SaveModel", SAVED)
     fake.answer("DeleteCheckpoint", empty_pb2.Empty())
     return fake
@@ -82,7 +84,48 @@ def test_a_slice_is_saved_without_the_rest_of_its_memory(saving, fake_client):
     assert file.file.size < 1 << 14
 
 
-def test_the_same_again_leaves_no_second_checkpoint(saving, fake_client):
+def saved_before(fake, *tables: torch.Tensor) -> None:
+    """Checkpoints of this name's initial values that are there."""
+    names = [f"checkpoints/{index}" for index in range(len(tables))]
+    fake.answer(
+        "ListCheckpoints",
+        checkpoints_pb2.ListCheckpointsResponse(
+            checkpoints=[{"name": name} for name in names]
+        ),
+    )
+    manifests = []
+    for table in tables:
+        digest = hashlib.sha256(table.contiguous().numpy().tobytes()).hexdigest()
+        dtype = str(table.dtype).removeprefix("torch.")
+        entry = {"key": "table", "dtype": dtype, "shape": table.shape, "digest": digest}
+        manifests.append(checkpoints_pb2.Manifest(entries=[entry]))
+    fake.answer("GetManifest", *manifests)
+
+
+def test_values_that_were_saved_before_are_not_saved_again(fake, fake_client):
+    table = WithTable().table
+    saved_before(fake, torch.zeros(2, 2), table.int(), table, table)
+    same = answered(initial_values="checkpoints/2")
+    fake.answer("RegisterArchitecture", same)
+    assert fake_client.register("Net", WithTable()) == same
+    [request] = fake.requests["RegisterArchitecture"]
+    assert request.architecture.initial_values == "checkpoints/2"
+    [listed] = fake.requests["ListCheckpoints"]
+    assert dict(listed.labels) == {"warmstart.dev/initial-values": "Net"}
+    assert "SaveModel" not in fake.requests
+    assert deleted(fake) == []
+
+
+def test_what_was_saved_before_stays_where_registration_fails(fake, fake_client):
+    saved_before(fake, WithTable().table)
+    refused = Failure(grpc.StatusCode.INVALID_ARGUMENT, "no such dtype")
+    fake.answer("RegisterArchitecture", refused)
+    with pytest.raises(warmstart.WarmstartError, match="no such dtype"):
+        fake_client.register("Net", WithTable())
+    assert deleted(fake) == []
+
+
+def test_a_checkpoint_that_the_server_does_not_take_is_deleted(saving, fake_client):
     same = answered(initial_values="checkpoints/of-the-first-time")
     saving.answer("RegisterArchitecture", same)
     assert fake_client.register("Net", WithTable()) == same
