@@ -122,6 +122,9 @@ class _Describer:
     def describe(self, given: Initializers) -> Description:
         chosen = _chosen(given, self.state)
         ties = _ties(self.state, self.buffers)
+        for key, first in ties.items():
+            if key in chosen and first not in chosen:
+                raise ValueError(f"{key} is tied to {first}: say how that is made")
         if self.found is not None:
             _warn_of_guesses(self.name, self.found, chosen, ties)
         architecture = Architecture(

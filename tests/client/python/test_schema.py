@@ -268,6 +268,16 @@ def test_tied_stored_tensors_are_stored_once():
     assert description.architecture.entries[1].initializer.stored.key == "a"
 
 
+def test_the_first_of_tied_tensors_is_chosen_for():
+    model = nn.Module()
+    model.a = nn.Parameter(torch.ones(2))
+    model.b = model.a
+    entries = described(model, initializers={"a": "zeros"})
+    assert [e.initializer.WhichOneof("kind") for e in entries.values()] == ["zeros"] * 2
+    with pytest.raises(ValueError, match="b is tied to a"):
+        described(model, initializers={"b": "zeros"})
+
+
 def test_a_parameter_is_not_tied_to_a_buffer():
     model = nn.Module()
     model.register_buffer("a", torch.ones(2))
