@@ -9,6 +9,7 @@
 #include "server/base/status_macros.h"
 #include "server/model/derivation.h"
 #include "server/planner/plan.h"
+#include "server/service/lost_tensor.h"
 #include "server/store/errors.h"
 
 namespace warmstart::service {
@@ -54,9 +55,9 @@ absl::StatusOr<backend::StateTensor> Zeros(const TensorSpec& spec) {
 absl::StatusOr<std::vector<backend::StateTensor>> OpenState(
     store::Store& store, const CheckpointName& checkpoint,
     const Architecture& schema) {
-  ASSIGN_OR_RETURN(const Manifest manifest, store.GetManifest(checkpoint));
+  ASSIGN_OR_RETURN(const auto manifest, store.GetManifest(checkpoint));
   ASSIGN_OR_RETURN(const planner::Plan plan,
-                   MatchStrictly(manifest, checkpoint, schema));
+                   MatchStrictly(*manifest, checkpoint, schema));
   std::vector<backend::StateTensor> state(schema.entries.size());
   for (size_t i = 0; i < state.size(); ++i) {
     const TensorSpec& spec = schema.entries[i].spec;
@@ -70,9 +71,12 @@ absl::StatusOr<std::vector<backend::StateTensor>> OpenState(
       return absl::InternalError(absl::StrCat(
           "'", schema.entries[i].key, "' is computed by a plan without rules"));
     }
-    ASSIGN_OR_RETURN(
-        state[i],
-        OpenTensor(store, manifest.entries[source->entry], spec.shape()));
+    absl::StatusOr<backend::StateTensor> tensor =
+        OpenTensor(store, manifest->entries[source->entry], spec.shape());
+    if (!tensor.ok()) {
+      return NameLostTensor(tensor.status(), checkpoint, *manifest);
+    }
+    state[i] = *std::move(tensor);
   }
   return state;
 }

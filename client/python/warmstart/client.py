@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, TypeVar
 
-from warmstart import requests, tensors, transfer
+from warmstart import registration, requests, schema, tensors, transfer
 from warmstart.connection import Connection
 from warmstart.v1 import (
     architectures_pb2,
@@ -398,6 +398,37 @@ class Client:
         return self._pages(method, request, lambda page: page.aliases)
 
     # Architectures.
+
+    def register(
+        self,
+        name: str,
+        model: schema.Model,
+        *,
+        initializers: schema.Initializers | None = None,
+        device: str | None = None,
+        labels: Mapping[str, str] | None = None,
+        validate_only: bool = False,
+    ) -> architectures_pb2.Architecture:
+        """Registers a model as an architecture; see `architecture_of`.
+
+        Entries whose values nothing but the values themselves can make are saved
+        first, as a checkpoint that the architecture keeps. Registering the same
+        again gives the version that is there, and leaves nothing behind.
+
+        Args:
+            name: The architecture's name, best the model's class name.
+            model: A module, a factory that makes it, or a state_dict.
+            initializers: As in `architecture_of`.
+            device: As in `architecture_of`.
+            labels: More labels of the checkpoint of initial values.
+            validate_only: Only checks; nothing stays on the server.
+        """
+        description = schema.describe(
+            name, model, initializers=initializers, device=device
+        )
+        return registration.register(
+            self, description, labels=labels or {}, validate_only=validate_only
+        )
 
     def register_architecture(
         self,

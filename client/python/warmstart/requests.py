@@ -83,11 +83,16 @@ def shape_adapters(choices: Mapping[str, Choice]) -> list[ShapeAdapter]:
 def initializers(choices: Mapping[str, Choice]) -> list[InitializerOverride]:
     """Initializers by the glob of the keys that they are for."""
     return [
-        InitializerOverride(
-            keys=keys, initializer=Initializer(**_choice(Initializer, choice))
-        )
+        InitializerOverride(keys=keys, initializer=initializer(choice))
         for keys, choice in choices.items()
     ]
+
+
+def initializer(choice: Initializer | Choice) -> Initializer:
+    """An initializer: "zeros", {"normal": {"std": 0.02}}, or the message."""
+    if isinstance(choice, Initializer):
+        return choice
+    return Initializer(**_choice(Initializer, choice))
 
 
 def coverage_gates(fractions: Mapping[str, float]) -> list[CoverageGate]:
