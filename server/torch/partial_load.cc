@@ -210,8 +210,7 @@ class Loader {
     if (drawn) return;
     current_ = draw.entries.front();
     const TensorSpec& spec = schema_.entries[current_].spec;
-    placement_.Skip(FillingOf(draw.initializer, spec.shape()), spec,
-                    generator);
+    placement_.Skip(FillingOf(draw.initializer, spec.shape()), spec, generator);
   }
 
   // `generator` is undefined where the entry has a stream of its own.
