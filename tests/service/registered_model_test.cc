@@ -82,7 +82,7 @@ TEST(RegisteredModelTest, EntriesBesideAModuleMustBeItsOwn) {
   EXPECT_THAT(refused([](Architecture& a) {
                 a.entries[1].initializer = ConstantInit{1};
               }),
-              StatusIs(kInvalid, HasSubstr("by constant, in the module by")));
+              StatusIs(kInvalid, HasSubstr("by ones, in the module by")));
   EXPECT_THAT(refused([](Architecture& a) { a.entries.pop_back(); }),
               StatusIs(kInvalid, HasSubstr("there are 1, the module has 2")));
   EXPECT_THAT(refused([](Architecture& a) { a.modules = {{"other", 1}}; }),
