@@ -202,6 +202,8 @@ absl::StatusOr<std::shared_ptr<const RunnableModel>> MakeRunnableModel(
   int64_t num_bytes = 0;
   std::shared_ptr<const Computation> computation;
   RETURN_IF_ERROR(GuardTorch([&] {
+    // What is made in inference mode cannot be told to require a gradient.
+    const c10::InferenceMode normal(false);
     std::vector<at::Tensor> tensors;
     for (const StateTensor& given : state) {
       tensors.push_back(BorrowOrCopy(given.tensor).to(ToAtDevice(device)));

@@ -152,10 +152,10 @@ Tensor OneMoreColumn(const Tensor& mask) {
   return mask.defined() ? at::pad(mask, {0, 1}) : mask;
 }
 
-// Scores' mask for torch's scaled_dot_product_attention; undefined where there
-// is none.
-Tensor ScoreMask(const Tensor& attn_mask, const Tensor& key_padding_mask,
-                 int64_t batch, int64_t heads, int64_t source) {
+// Scores' mask as torch's scaled_dot_product_attention takes it.
+std::optional<Tensor> ScoreMask(const Tensor& attn_mask,
+                                const Tensor& key_padding_mask, int64_t batch,
+                                int64_t heads, int64_t source) {
   Tensor mask = attn_mask;
   if (key_padding_mask.defined()) {
     const Tensor padding = key_padding_mask.view({batch, 1, 1, source})
@@ -163,7 +163,7 @@ Tensor ScoreMask(const Tensor& attn_mask, const Tensor& key_padding_mask,
                                .reshape({batch * heads, 1, source});
     mask = mask.defined() ? mask + padding : padding;
   }
-  if (!mask.defined()) return mask;
+  if (!mask.defined()) return std::nullopt;
   return mask.size(0) == 1 ? mask.unsqueeze(0)
                            : mask.view({batch, heads, -1, source});
 }
@@ -205,12 +205,13 @@ Tensor AttendInSteps(const Pass& pass, const Attention& attention,
     padding = OneMoreColumn(padding);
   }
   const int64_t source = key.size(1);
-  const Tensor scores_mask = ScoreMask(mask, padding, batch, heads, source);
+  const std::optional<Tensor> score_mask =
+      ScoreMask(mask, padding, batch, heads, source);
   const Tensor attended =
       at::scaled_dot_product_attention(
           query.view({batch, heads, target, head_dim}),
           key.view({batch, heads, source, head_dim}),
-          value.view({batch, heads, source, head_dim}), scores_mask)
+          value.view({batch, heads, source, head_dim}), score_mask)
           .permute({2, 0, 1, 3})
           .contiguous()
           .view({batch * target, attention.embed_dim});

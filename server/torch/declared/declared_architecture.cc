@@ -17,6 +17,19 @@ namespace warmstart::backend {
 namespace declared {
 namespace {
 
+// PyTorch's matmul takes other kernels, which round otherwise, where a weight
+// requires a gradient; in Python parameters do, under no_grad() too.
+void MarkParameters(const Architecture& schema,
+                    std::vector<at::Tensor>& state) {
+  for (size_t i = 0; i < state.size(); ++i) {
+    if (schema.entries[i].kind == EntryKind::kParameter &&
+        state[i].is_floating_point()) {
+      // Detached: a view has what its base has.
+      state[i] = state[i].detach().requires_grad_(true);
+    }
+  }
+}
+
 class LayerComputation : public Computation {
  public:
   LayerComputation(std::shared_ptr<const Layer> layer,
@@ -63,6 +76,7 @@ class DeclaredArchitecture : public ModelArchitecture {
       absl::Span<const StateTensor> state) const override {
     return MakeRunnableModel(schema_, device, state,
                              [this](std::vector<at::Tensor> tensors) {
+                               MarkParameters(schema_, tensors);
                                return std::make_shared<const LayerComputation>(
                                    layer_, std::move(tensors));
                              });

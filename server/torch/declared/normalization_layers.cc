@@ -62,7 +62,9 @@ absl::StatusOr<Layer> MakeRMSNorm(Options& options, Scope& scope) {
              : StateIndex();
   return TensorLayer([=](const Pass& pass, const Tensor& input) {
     RequireLast("RMSNorm", sizes, input);
-    return at::rms_norm(input, sizes, pass[weight], eps);
+    std::optional<Tensor> scale;
+    if (weight.is_there()) scale = pass[weight];
+    return at::rms_norm(input, sizes, scale, eps);
   });
 }
 
