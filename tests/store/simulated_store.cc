@@ -43,8 +43,8 @@ absl::StatusOr<std::string> DescribeCheckpoint(Store& store,
                                        ? checkpoint.architecture->ToString()
                                        : "";
   return absl::StrCat(
-      "checkpoint of ", architecture, " report ",
-      checkpoint.report_json, " labels ",
+      "checkpoint of ", architecture, " report ", checkpoint.report_json,
+      " labels ",
       absl::StrJoin(checkpoint.labels, ",", absl::PairFormatter(":")),
       " aliases ", absl::StrJoin(checkpoint.aliases, ",", append_alias),
       " bytes ", checkpoint.num_bytes, tensors, "\n");
