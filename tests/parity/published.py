@@ -36,6 +36,8 @@ def register(client: warmstart.Client, name: str, model: nn.Module) -> None:
     architecture = warmstart.architecture_of(name, model)
     for entry in architecture.entries:
         entry.initializer.constant.value = constants.get(entry.key, 0.0)
+    # A declared module has its layers' initializers.
+    architecture.ClearField("module")
     client.register_architecture(architecture)
 
 

@@ -37,7 +37,7 @@ absl::Status Answer(const absl::StatusOr<Checkpoint>& answer) {
 }
 
 NewCheckpoint Request() {
-  return {.architecture = MakeArchitectureName("Net"),
+  return {.architecture = "Net",
           .labels = {{"team", "a"}},
           .report_json = "{}",
           .alias = MakeAlias("new"),
@@ -96,9 +96,11 @@ absl::Status CopyTheLog(SimulatedStore&) {
 }
 
 absl::Status Prepare(Store& store) {
-  RETURN_IF_ERROR(store.PutArchitecture(MakeArchitecture("Old", 3)).status());
-  RETURN_IF_ERROR(Answer(Save(
-      store, kOwn, {.labels = {{"kind", "own"}}, .alias = MakeAlias("own")})));
+  RETURN_IF_ERROR(store.PutArchitecture(MakeArchitecture("Old", 3)));
+  RETURN_IF_ERROR(Answer(Save(store, kOwn,
+                              {.labels = {{"kind", "own"}},
+                               .alias = MakeAlias("own"),
+                               .request_id = "r0"})));
   RETURN_IF_ERROR(Answer(Save(store, kShared, {.alias = MakeAlias("shared")})));
   RETURN_IF_ERROR(Answer(
       SaveReferences(store, kShared, {.alias = MakeAlias("also-shared")})));
@@ -140,6 +142,11 @@ const std::vector<StoreOperation>& StoreOperations() {
        15},
       {"SaveFromAllSources",
        [](SimulatedStore& s) { return SaveFromAllSources(s.store()); }, 30},
+      {"SaveThatWasAnswered",
+       [](SimulatedStore& s) {
+         return Answer(Save(s.store(), kPack, {.request_id = "r0"}));
+       },
+       5},
       {"WarmStart",
        [](SimulatedStore& s) { return WarmStart(s.store(), kOwn, kHead); }, 15},
       {"WarmStartWithASmallHead",
@@ -174,13 +181,12 @@ const std::vector<StoreOperation>& StoreOperations() {
        3},
       {"PutArchitecture",
        [](SimulatedStore& s) {
-         return s.store().PutArchitecture(MakeArchitecture("New", 4)).status();
+         return s.store().PutArchitecture(MakeArchitecture("New", 4));
        },
        3},
       {"DeleteArchitecture",
        [](SimulatedStore& s) {
-         return s.store().DeleteArchitecture(MakeArchitectureName("Old"),
-                                             false);
+         return s.store().DeleteArchitecture("Old", false);
        },
        3},
       {"CopyTheLog", CopyTheLog, 0},

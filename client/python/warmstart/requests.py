@@ -83,11 +83,16 @@ def shape_adapters(choices: Mapping[str, Choice]) -> list[ShapeAdapter]:
 def initializers(choices: Mapping[str, Choice]) -> list[InitializerOverride]:
     """Initializers by the glob of the keys that they are for."""
     return [
-        InitializerOverride(
-            keys=keys, initializer=Initializer(**_choice(Initializer, choice))
-        )
+        InitializerOverride(keys=keys, initializer=initializer(choice))
         for keys, choice in choices.items()
     ]
+
+
+def initializer(choice: Initializer | Choice) -> Initializer:
+    """An initializer: "zeros", {"normal": {"std": 0.02}}, or the message."""
+    if isinstance(choice, Initializer):
+        return choice
+    return Initializer(**_choice(Initializer, choice))
 
 
 def coverage_gates(fractions: Mapping[str, float]) -> list[CoverageGate]:
@@ -116,6 +121,23 @@ def dtype_policy(name: str | None) -> DtypeMismatchPolicy | None:
 def file_format(name: str | None) -> checkpoints_pb2.FileFormat | None:
     """The format that is called "torch" or "safetensors"."""
     return _enum_value(checkpoints_pb2.FileFormat, "FILE_FORMAT_", name)
+
+
+def download(
+    handle: str | Mapping[str, str], name: str | None
+) -> checkpoints_pb2.DownloadCheckpointRequest:
+    """The request for one checkpoint, or for several by their keys."""
+    if isinstance(handle, str):
+        return checkpoints_pb2.DownloadCheckpointRequest(
+            name=handle, format=file_format(name)
+        )
+    parts = [
+        checkpoints_pb2.DownloadPart(key=key, checkpoint=one)
+        for key, one in handle.items()
+    ]
+    return checkpoints_pb2.DownloadCheckpointRequest(
+        parts=parts, format=file_format(name)
+    )
 
 
 def _choice(message, choice: Choice) -> dict[str, object]:
