@@ -39,9 +39,12 @@ absl::StatusOr<std::string> DescribeCheckpoint(Store& store,
   const auto append_alias = [](std::string* out, const AliasName& alias) {
     absl::StrAppend(out, alias.ToString());
   };
+  const std::string architecture = checkpoint.architecture.has_value()
+                                       ? checkpoint.architecture->ToString()
+                                       : "";
   return absl::StrCat(
-      "checkpoint of ", checkpoint.architecture, " report ",
-      checkpoint.report_json, " labels ",
+      "checkpoint of ", architecture, " report ", checkpoint.report_json,
+      " labels ",
       absl::StrJoin(checkpoint.labels, ",", absl::PairFormatter(":")),
       " aliases ", absl::StrJoin(checkpoint.aliases, ",", append_alias),
       " bytes ", checkpoint.num_bytes, tensors, "\n");

@@ -37,7 +37,7 @@ absl::Status Answer(const absl::StatusOr<Checkpoint>& answer) {
 }
 
 NewCheckpoint Request() {
-  return {.architecture = "Net",
+  return {.architecture = MakeArchitectureName("Net"),
           .labels = {{"team", "a"}},
           .report_json = "{}",
           .alias = MakeAlias("new"),
@@ -96,7 +96,7 @@ absl::Status CopyTheLog(SimulatedStore&) {
 }
 
 absl::Status Prepare(Store& store) {
-  RETURN_IF_ERROR(store.PutArchitecture(MakeArchitecture("Old", 3)));
+  RETURN_IF_ERROR(store.PutArchitecture(MakeArchitecture("Old", 3)).status());
   RETURN_IF_ERROR(Answer(Save(store, kOwn,
                               {.labels = {{"kind", "own"}},
                                .alias = MakeAlias("own"),
@@ -181,12 +181,13 @@ const std::vector<StoreOperation>& StoreOperations() {
        3},
       {"PutArchitecture",
        [](SimulatedStore& s) {
-         return s.store().PutArchitecture(MakeArchitecture("New", 4));
+         return s.store().PutArchitecture(MakeArchitecture("New", 4)).status();
        },
        3},
       {"DeleteArchitecture",
        [](SimulatedStore& s) {
-         return s.store().DeleteArchitecture("Old", false);
+         return s.store().DeleteArchitecture(MakeArchitectureName("Old"),
+                                             false);
        },
        3},
       {"CopyTheLog", CopyTheLog, 0},
