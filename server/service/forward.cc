@@ -22,9 +22,10 @@ constexpr int64_t kMaxOutputBytes = int64_t{64} << 20;
 absl::StatusOr<ModelPtr> FindModel(const Context& context,
                                    const ForwardRequest& request,
                                    const store::Checkpoint& checkpoint) {
-  const std::string& name = request.architecture.empty()
-                                ? checkpoint.architecture
-                                : request.architecture;
+  std::string name = request.architecture;
+  if (name.empty() && checkpoint.architecture.has_value()) {
+    name = checkpoint.architecture->ToString();
+  }
   if (name.empty()) {
     return WithErrorInfo(
         absl::FailedPreconditionError(absl::StrCat(
