@@ -2,7 +2,7 @@
 # sets up what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench image image-test test-kube fuzz asan tsan \
+.PHONY: help setup build demo test bench image image-test test-kube test-faults fuzz asan tsan \
         lint format clean
 
 help: ## Show this list
@@ -32,6 +32,9 @@ image-test: build ## Build the image without a daemon, run it, and drive it
 
 test-kube: setup ## Try the Helm chart on a real kube-apiserver, built from source
 	@tests/kube/run.sh
+
+test-faults: build ## Kill the server under load, KILL_ROUNDS times, 200 if not given
+	@tests/faults/run.sh
 
 fuzz: setup ## Fuzz the readers; FUZZ_SECONDS=N for each, 600 if not given
 	@tools/fuzz.sh $(or $(FUZZ_SECONDS),600)

@@ -37,15 +37,18 @@ function(warmstart_room NAME)
   target_include_directories(warmstart_${NAME} PUBLIC ${CMAKE_SOURCE_DIR})
 endfunction()
 
-# warmstart_test(NAME SOURCES a_test.cc ... [DEPS ...]): one GoogleTest binary a
-# room. ctest knows each of its tests by name, and those of a room by its label;
-# the target <room>_tests builds them.
+# warmstart_test(NAME SOURCES a_test.cc ... [DEPS ...] [LABEL ...]): one GoogleTest
+# binary a room. ctest knows each of its tests by name, and those of a room by its
+# label, the folder's name unless another is given; <label>_tests builds them.
 function(warmstart_test NAME)
-  cmake_parse_arguments(ARG "" "" "SOURCES;DEPS" ${ARGN})
+  cmake_parse_arguments(ARG "" "LABEL" "SOURCES;DEPS" ${ARGN})
   add_executable(${NAME} ${ARG_SOURCES})
   target_link_libraries(${NAME} PRIVATE
     warmstart_options warmstart_tsan ${ARG_DEPS} GTest::gmock GTest::gtest_main)
   cmake_path(GET CMAKE_CURRENT_SOURCE_DIR FILENAME room)
+  if(ARG_LABEL)
+    set(room ${ARG_LABEL})
+  endif()
   if(NOT TARGET ${room}_tests)
     add_custom_target(${room}_tests)
   endif()

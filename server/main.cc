@@ -4,9 +4,11 @@
 #include <signal.h>
 
 #include <cerrno>
+#include <cstdint>
 #include <cstdio>
 #include <cstdlib>
 #include <memory>
+#include <optional>
 #include <string>
 #include <utility>
 #include <vector>
@@ -21,6 +23,7 @@
 #include "server/rpc/server.h"
 #include "server/service/architecture_registry.h"
 #include "server/service/context.h"
+#include "server/service/resident_models.h"
 #include "server/store/store.h"
 #include "server/torch/device.h"
 #include "server/torch/model_architecture.h"
@@ -47,6 +50,11 @@ constexpr char kUsage[] =
     "                         whether a tensor is compared with its SHA-256 "
     "when it\n"
     "                         is first read since the start (default: first)\n"
+    "  --resident-bytes N     bytes that models may take on each device while "
+    "they\n"
+    "                         wait for the next Forward; 0 keeps none "
+    "(default: a\n"
+    "                         quarter of the host's memory, half of a GPU's)\n"
     "  --port-file FILE       writes the port that is listened on to FILE\n"
     "  --grace-period SECONDS how long running calls may go on after SIGTERM\n"
     "                         (default: 25)\n"
@@ -56,6 +64,7 @@ struct Flags {
   std::string listen = "localhost:50051";
   std::string data_dir = "warmstart-data";
   std::string device = "auto";
+  std::optional<int64_t> resident_bytes;
   std::string port_file;
   store::VerifyReads verify_reads = store::VerifyReads::kFirst;
   double grace_seconds = 25;
@@ -74,14 +83,22 @@ store::VerifyReads ParseVerifyReads(const char* value) {
   Refuse("--verify-reads", value, "neither 'first' nor 'never'");
 }
 
+// Exits on what is no number.
+int64_t ParseBytes(const char* value) {
+  int64_t bytes = 0;
+  if (absl::SimpleAtoi(value, &bytes) && bytes >= 0) return bytes;
+  Refuse("--resident-bytes", value, "not a number of bytes");
+}
+
 // Exits on --help, --version and flags that cannot be used.
 Flags ParseFlags(int argc, char** argv) {
   const option options[] = {
       {"listen", required_argument, nullptr, 'l'},
       {"data-dir", required_argument, nullptr, 'd'},
       {"device", required_argument, nullptr, 'D'},
+      {"resident-bytes", required_argument, nullptr, 'r'},
       {"port-file", required_argument, nullptr, 'p'},
-      {"verify-reads", required_argument, nullptr, 'r'},
+      {"verify-reads", required_argument, nullptr, 'V'},
       {"grace-period", required_argument, nullptr, 'g'},
       {"version", no_argument, nullptr, 'v'},
       {"help", no_argument, nullptr, 'h'},
@@ -100,10 +117,13 @@ Flags ParseFlags(int argc, char** argv) {
       case 'D':
         flags.device = optarg;
         break;
+      case 'r':
+        flags.resident_bytes = ParseBytes(optarg);
+        break;
       case 'p':
         flags.port_file = optarg;
         break;
-      case 'r':
+      case 'V':
         flags.verify_reads = ParseVerifyReads(optarg);
         break;
       case 'g':
@@ -167,7 +187,11 @@ absl::Status Run(const Flags& flags) {
   built_in.push_back(backend::MakeNetA());
   built_in.push_back(backend::MakeNetB());
   service::ArchitectureRegistry architectures(*store, std::move(built_in));
-  const service::Context context{store.get(), &architectures, flags.device};
+  service::ResidentModels resident_models([&flags](const backend::Device& on) {
+    return flags.resident_bytes.value_or(service::DefaultResidentBytes(on));
+  });
+  const service::Context context{store.get(), &architectures, flags.device,
+                                 &resident_models};
   ASSIGN_OR_RETURN(const std::unique_ptr<rpc::RpcServer> server,
                    rpc::RpcServer::Start(context, flags.listen));
 

@@ -54,7 +54,7 @@ mkdir -p "$results"
 step "Build" tools/build.sh release
 step "Linters, the quick ones" tools/lint.sh quick
 step "C++ tests" ctest_all
-for folder in tools deploy client/python integration parity; do
+for folder in tools deploy client/python integration faults parity; do
   step "Python tests: tests/$folder" pytest_folder "tests/$folder"
 done
 step "Container image" tests/image/run.sh --junitxml "$PWD/$results/image.xml"

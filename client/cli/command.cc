@@ -10,6 +10,7 @@ constexpr const Command* kCommands[] = {
     &kSaveCommand,
     &kWarmStartCommand,
     &kDownloadCommand,
+    &kForwardCommand,
     &kListCommand,
     &kShowCommand,
     &kDiffCommand,
@@ -23,6 +24,7 @@ constexpr const Command* kCommands[] = {
     &kArchitecturesRegisterCommand,
     &kArchitecturesDeleteCommand,
     &kHealthCommand,
+    &kInfoCommand,
     &kVersionCommand,
 };
 

@@ -56,6 +56,8 @@ extern const Command kSaveCommand;
 extern const Command kWarmStartCommand;
 // command_download.cc
 extern const Command kDownloadCommand;
+// command_forward.cc
+extern const Command kForwardCommand;
 // command_list.cc
 extern const Command kListCommand;
 // command_show.cc
@@ -76,6 +78,8 @@ extern const Command kArchitecturesRegisterCommand;
 extern const Command kArchitecturesDeleteCommand;
 // command_health.cc
 extern const Command kHealthCommand;
+// command_info.cc
+extern const Command kInfoCommand;
 // command_version.cc
 extern const Command kVersionCommand;
 

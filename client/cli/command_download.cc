@@ -1,7 +1,11 @@
+#include <optional>
 #include <string>
+#include <vector>
 
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
+#include "absl/strings/str_split.h"
 #include "client/cli/command.h"
 #include "client/cli/progress_bar.h"
 #include "client/cli/text.h"
@@ -17,6 +21,11 @@ constexpr Flag kFlags[] = {
      .value = "FILE",
      .help = "Where to: a file, or - for standard output.",
      .letter = 'o'},
+    {.name = "as",
+     .value = "KEY,KEY,...",
+     .help =
+         "Several checkpoints in one file: the key of each one's state_dict, "
+         "in the order of the handles."},
     {.name = "format",
      .value = "torch|safetensors",
      .help = "Default: safetensors where FILE ends with .safetensors, torch "
@@ -33,13 +42,41 @@ v1::FileFormat FormatOf(const Arguments& arguments, absl::string_view file) {
   return safetensors ? v1::FILE_FORMAT_SAFETENSORS : v1::FILE_FORMAT_TORCH;
 }
 
-absl::StatusOr<Downloaded> ToStandardOutput(const std::string& handle,
-                                            v1::FileFormat format,
-                                            Session& session) {
+absl::StatusOr<v1::DownloadCheckpointRequest> BuildRequest(
+    const Arguments& arguments, absl::string_view file) {
+  const std::vector<std::string>& handles = arguments.positional();
+  v1::DownloadCheckpointRequest request;
+  request.set_format(FormatOf(arguments, file));
+  const std::optional<std::string> as = arguments.Get("as");
+  if (!as.has_value()) {
+    if (handles.size() > 1) {
+      return UsageError(
+          "--as KEY,KEY,... is missing: a file of several has a "
+          "key for each of them");
+    }
+    request.set_name(handles.front());
+    return request;
+  }
+  const std::vector<std::string> keys = absl::StrSplit(*as, ',');
+  if (keys.size() != handles.size()) {
+    return UsageError(absl::StrCat("--as has ", Plural(keys.size(), "key"),
+                                   " for ",
+                                   Plural(handles.size(), "checkpoint")));
+  }
+  for (size_t i = 0; i < keys.size(); ++i) {
+    v1::DownloadPart* part = request.add_parts();
+    part->set_checkpoint(handles[i]);
+    part->set_key(keys[i]);
+  }
+  return request;
+}
+
+absl::StatusOr<Downloaded> ToStandardOutput(
+    const v1::DownloadCheckpointRequest& request, Session& session) {
   std::ostream& out = session.console().out;
   ProgressBar bar(session.console(), "downloading");
   return session.client().Download(
-      handle, format,
+      request,
       [&](absl::string_view bytes) {
         out.write(bytes.data(), static_cast<std::streamsize>(bytes.size()));
         return out.good()
@@ -52,36 +89,41 @@ absl::StatusOr<Downloaded> ToStandardOutput(const std::string& handle,
 void PrintResult(const Downloaded& downloaded, const std::string& file,
                  const Session& session) {
   if (!session.json()) {
-    session.Print(
-        Printable(absl::StrCat("downloaded ", downloaded.checkpoint, " to ",
-                               file, ": ", FormatBytes(downloaded.size))) +
-        "\n");
+    const std::string what = downloaded.parts.empty()
+                                 ? downloaded.checkpoint
+                                 : absl::StrJoin(downloaded.parts, ", ");
+    session.Print(Printable(absl::StrCat("downloaded ", what, " to ", file,
+                                         ": ", FormatBytes(downloaded.size))) +
+                  "\n");
     return;
   }
-  const nlohmann::ordered_json json = {{"checkpoint", downloaded.checkpoint},
-                                       {"file", file},
-                                       {"size_bytes", downloaded.size}};
+  nlohmann::ordered_json json = {{"checkpoint", downloaded.checkpoint},
+                                 {"file", file},
+                                 {"size_bytes", downloaded.size}};
+  if (!downloaded.parts.empty()) {
+    json.erase("checkpoint");
+    json["part_checkpoints"] = downloaded.parts;
+  }
   session.Print(json.dump(1, ' ', /*ensure_ascii=*/false,
                           nlohmann::json::error_handler_t::replace) +
                 "\n");
 }
 
 absl::Status Run(const Arguments& arguments, Session& session) {
-  const std::string handle = arguments.positional().front();
   const std::string file = arguments.Get("output").value_or("");
   if (file.empty()) return UsageError("-o FILE is missing: where to");
-  const v1::FileFormat format = FormatOf(arguments, file);
+  CLIENT_ASSIGN_OR_RETURN(const v1::DownloadCheckpointRequest request,
+                          BuildRequest(arguments, file));
   if (file == kStandardOutput) {
     if (session.json()) {
       return UsageError("--json and -o - both want standard output");
     }
-    return ToStandardOutput(handle, format, session).status();
+    return ToStandardOutput(request, session).status();
   }
   absl::StatusOr<Downloaded> downloaded;
   {
     ProgressBar bar(session.console(), "downloading");
-    downloaded =
-        session.client().DownloadToFile(handle, format, file, bar.callback());
+    downloaded = session.client().DownloadToFile(request, file, bar.callback());
   }
   CLIENT_RETURN_IF_ERROR(downloaded.status());
   PrintResult(*downloaded, file, session);
@@ -92,18 +134,22 @@ absl::Status Run(const Arguments& arguments, Session& session) {
 
 const Command kDownloadCommand = {
     .name = "download",
-    .synopsis = "HANDLE -o FILE [--format torch|safetensors]",
-    .summary = "Write a checkpoint to a file.",
+    .synopsis = "HANDLE... -o FILE [--as KEY,...] [--format ...]",
+    .summary = "Write a checkpoint, or several, to a file.",
     .details =
         "FILE appears when it is complete and on disk; until then, what was "
         "there stays. A lost connection is resumed. torch.load(FILE, "
-        "weights_only=True) reads the torch format.",
+        "weights_only=True) reads the torch format.\n\n"
+        "With --as, the file is a dict of state_dicts, as in PyTorch's recipe "
+        "on several models in one file; in safetensors, which has no dicts in "
+        "dicts, every tensor's key begins with that of its model and a dot.",
     .example =
         "warmstart download aliases/demo/net-b -o net_b.pt\n"
-        "warmstart download checkpoints/ab12 -o net_b.safetensors",
+        "warmstart download checkpoints/ab12 -o net_b.safetensors\n"
+        "warmstart download aliases/a aliases/b -o both.pt --as modelA,modelB",
     .flags = kFlags,
     .min_positional = 1,
-    .max_positional = 1,
+    .max_positional = Command::kAnyNumber,
     .run = Run,
 };
 

@@ -13,6 +13,7 @@
 #include "absl/strings/str_join.h"
 #include "absl/strings/str_split.h"
 #include "absl/strings/string_view.h"
+#include "client/cli/initializer_flag.h"
 #include "client/cli/json.h"
 #include "client/cli/usage_error.h"
 #include "client/cli/values.h"
@@ -123,34 +124,6 @@ absl::Status SetAdapter(const std::string& name, const std::string& option,
                                  absl::StrJoin(names, ", ")));
 }
 
-absl::Status SetInitializer(const std::string& name, const std::string& value,
-                            v1::Initializer& initializer) {
-  const std::string what = absl::StrCat("--init ", name);
-  if (name == "zeros") {
-    initializer.mutable_zeros();
-  } else if (name == "ones") {
-    initializer.mutable_ones();
-  } else if (name == "kaiming_uniform") {
-    initializer.mutable_kaiming_uniform();
-  } else if (name == "constant") {
-    CLIENT_ASSIGN_OR_RETURN(const double number, Number(what, value));
-    initializer.mutable_constant()->set_value(number);
-  } else if (name == "normal") {
-    CLIENT_ASSIGN_OR_RETURN(const double std, Number(what, value));
-    initializer.mutable_normal()->set_std(std);
-  } else if (name == "uniform") {
-    CLIENT_ASSIGN_OR_RETURN(const double bound, Number(what, value));
-    initializer.mutable_uniform()->set_low(-bound);
-    initializer.mutable_uniform()->set_high(bound);
-  } else {
-    return UsageError(absl::StrCat(
-        "--init: '", name,
-        "' is none of zeros, ones, constant:VALUE, normal:STD, uniform:BOUND, "
-        "kaiming_uniform"));
-  }
-  return absl::OkStatus();
-}
-
 }  // namespace
 
 absl::StatusOr<v1::KeyRule> ParseTemplate(const std::string& text) {
@@ -231,13 +204,16 @@ absl::StatusOr<v1::ShapeAdapter> ParseAdapter(const std::string& text) {
 
 absl::StatusOr<v1::InitializerOverride> ParseInitializer(
     const std::string& text) {
-  CLIENT_ASSIGN_OR_RETURN(const auto parts,
-                          GlobAndName("--init", "GLOB=INITIALIZER", text));
+  // The arguments of an initializer have a "=" of their own.
+  const size_t arguments =
+      absl::EndsWith(text, ")") ? text.rfind('(') : std::string::npos;
+  CLIENT_ASSIGN_OR_RETURN(auto parts, GlobAndName("--init", "GLOB=INITIALIZER",
+                                                  text.substr(0, arguments)));
+  if (arguments != std::string::npos) parts.second += text.substr(arguments);
   v1::InitializerOverride override;
   override.set_keys(parts.first);
-  const auto [name, value] = NameAndValue(parts.second, ':');
-  CLIENT_RETURN_IF_ERROR(
-      SetInitializer(name, value, *override.mutable_initializer()));
+  CLIENT_ASSIGN_OR_RETURN(*override.mutable_initializer(),
+                          ReadInitializer(parts.second));
   return override;
 }
 

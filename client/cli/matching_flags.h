@@ -35,8 +35,7 @@ absl::StatusOr<v1::LoraAdapter> ParseLora(const std::string& text);
 // inflate:center
 absl::StatusOr<v1::ShapeAdapter> ParseAdapter(const std::string& text);
 
-// --init GLOB=INITIALIZER: zeros, ones, constant:VALUE, normal:STD,
-// uniform:BOUND, kaiming_uniform
+// --init GLOB=INITIALIZER, the initializer as ReadInitializer takes it
 absl::StatusOr<v1::InitializerOverride> ParseInitializer(
     const std::string& text);
 

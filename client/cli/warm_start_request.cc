@@ -92,8 +92,9 @@ constexpr Flag kFlags[] = {
     {.name = "init",
      .value = "GLOB=INITIALIZER",
      .help =
-         "How target keys that are not loaded are initialized: zeros, ones, "
-         "constant:V, normal:STD, uniform:BOUND, kaiming_uniform.",
+         "How target keys that are not loaded are initialized: a function of "
+         "torch.nn.init with its arguments, as trunc_normal(std=0.02), zeros, "
+         "constant(0.5); short: constant:V, normal:STD, uniform:BOUND.",
      .repeated = true},
     {.name = "include",
      .value = "GLOB",

@@ -93,7 +93,8 @@ std::unique_ptr<Client> Client::Connect(ClientOptions options) {
   return std::make_unique<Client>(
       Stubs{.model_initializer = v1::ModelInitializer::NewStub(channel),
             .checkpoints = v1::Checkpoints::NewStub(channel),
-            .architectures = v1::Architectures::NewStub(channel)},
+            .architectures = v1::Architectures::NewStub(channel),
+            .server_information = v1::ServerInformation::NewStub(channel)},
       std::move(options));
 }
 
@@ -125,25 +126,29 @@ absl::StatusOr<v1::WarmStartResponse> Client::WarmStart(
               &v1::ModelInitializer::StubInterface::WarmStart, request);
 }
 
+absl::StatusOr<v1::ForwardResponse> Client::Forward(
+    const v1::ForwardRequest& request) {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.model_initializer,
+              &v1::ModelInitializer::StubInterface::Forward, request);
+}
+
 absl::StatusOr<Downloaded> Client::DownloadToFile(
-    const std::string& name, v1::FileFormat format, const std::string& path,
+    const v1::DownloadCheckpointRequest& request, const std::string& path,
     const ProgressCallback& progress) {
   CLIENT_ASSIGN_OR_RETURN(AtomicFile file, AtomicFile::Create(path));
   CLIENT_ASSIGN_OR_RETURN(
       Downloaded downloaded,
       Download(
-          name, format,
-          [&](absl::string_view bytes) { return file.Append(bytes); },
+          request, [&](absl::string_view bytes) { return file.Append(bytes); },
           progress));
   CLIENT_RETURN_IF_ERROR(file.Commit());
   return downloaded;
 }
 
-absl::StatusOr<Downloaded> Client::Download(const std::string& name,
-                                            v1::FileFormat format,
-                                            const ByteSink& sink,
-                                            const ProgressCallback& progress) {
-  return client::Download(*stubs_.checkpoints, options_, name, format, sink,
+absl::StatusOr<Downloaded> Client::Download(
+    const v1::DownloadCheckpointRequest& request, const ByteSink& sink,
+    const ProgressCallback& progress) {
+  return client::Download(*stubs_.checkpoints, options_, request, sink,
                           progress);
 }
 
@@ -229,6 +234,12 @@ absl::Status Client::DeleteArchitecture(
   return Call(options_, Retry::kNever, *stubs_.architectures,
               &v1::Architectures::StubInterface::DeleteArchitecture, request)
       .status();
+}
+
+absl::StatusOr<v1::ServerInfo> Client::GetServerInfo() {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.server_information,
+              &v1::ServerInformation::StubInterface::GetServerInfo,
+              v1::GetServerInfoRequest());
 }
 
 }  // namespace warmstart::client

@@ -9,8 +9,9 @@
 //   request.add_sources()->set_checkpoint(saved->checkpoint().name());
 //   absl::StatusOr<v1::WarmStartResponse> warm = client->WarmStart(request);
 //
-//   client->DownloadToFile(warm->checkpoint().name(), v1::FILE_FORMAT_TORCH,
-//                          "net_b.pt");
+//   v1::DownloadCheckpointRequest download;
+//   download.set_name(warm->checkpoint().name());
+//   client->DownloadToFile(download, "net_b.pt");
 //
 // It is thin: requests and answers are the API's own messages, and no rule of
 // the server's is repeated here. What it adds: files are streamed from and to
@@ -41,6 +42,7 @@
 #include "warmstart/v1/architectures.grpc.pb.h"
 #include "warmstart/v1/checkpoints.grpc.pb.h"
 #include "warmstart/v1/model_initializer.grpc.pb.h"
+#include "warmstart/v1/server_info.grpc.pb.h"
 
 namespace warmstart::client {
 
@@ -55,6 +57,7 @@ class Client {
     std::unique_ptr<v1::ModelInitializer::StubInterface> model_initializer;
     std::unique_ptr<v1::Checkpoints::StubInterface> checkpoints;
     std::unique_ptr<v1::Architectures::StubInterface> architectures;
+    std::unique_ptr<v1::ServerInformation::StubInterface> server_information;
   };
 
   // Connects when the first method is called, and again when need be.
@@ -76,19 +79,22 @@ class Client {
   // A request without a request_id gets one.
   absl::StatusOr<v1::WarmStartResponse> WarmStart(v1::WarmStartRequest request);
 
-  // Downloads a checkpoint as a file, which is at `path` when it is complete
-  // and on disk; until then, and on failure, what was there stays.
+  // Sent again when the server cannot be reached: it changes nothing.
+  absl::StatusOr<v1::ForwardResponse> Forward(
+      const v1::ForwardRequest& request);
+
+  // Downloads a checkpoint, or several, as a file, which is at `path` when it
+  // is complete and on disk; until then, and on failure, what was there stays.
   //
   // Also fails as Download and AtomicFile do.
   absl::StatusOr<Downloaded> DownloadToFile(
-      const std::string& name, v1::FileFormat format, const std::string& path,
+      const v1::DownloadCheckpointRequest& request, const std::string& path,
       const ProgressCallback& progress = {});
 
   // The same, with the bytes going elsewhere.
-  absl::StatusOr<Downloaded> Download(const std::string& name,
-                                      v1::FileFormat format,
-                                      const ByteSink& sink,
-                                      const ProgressCallback& progress = {});
+  absl::StatusOr<Downloaded> Download(
+      const v1::DownloadCheckpointRequest& request, const ByteSink& sink,
+      const ProgressCallback& progress = {});
 
   absl::StatusOr<v1::Checkpoint> GetCheckpoint(
       const v1::GetCheckpointRequest& request);
@@ -116,6 +122,8 @@ class Client {
   absl::StatusOr<v1::ListArchitecturesResponse> ListArchitectures(
       const v1::ListArchitecturesRequest& request);
   absl::Status DeleteArchitecture(const v1::DeleteArchitectureRequest& request);
+
+  absl::StatusOr<v1::ServerInfo> GetServerInfo();
 
  private:
   const Stubs stubs_;

@@ -15,12 +15,9 @@ namespace {
 // A download over all of its attempts.
 class DownloadState {
  public:
-  DownloadState(const std::string& name, v1::FileFormat format,
-                const ByteSink& sink, const ProgressCallback& progress)
-      : sink_(sink), report_progress_(progress) {
-    request_.set_name(name);
-    request_.set_format(format);
-  }
+  DownloadState(v1::DownloadCheckpointRequest request, const ByteSink& sink,
+                const ProgressCallback& progress)
+      : sink_(sink), report_progress_(progress), request_(std::move(request)) {}
 
   // One attempt, from where the last one stopped. `local` is set where it
   // failed for what was received or for the sink, rather than by the server's
@@ -49,8 +46,11 @@ class DownloadState {
   }
 
   Downloaded Result() && {
-    return {.checkpoint = std::move(*request_.mutable_name()),
-            .size = received_};
+    Downloaded result{.checkpoint = request_.name(), .size = received_};
+    for (const v1::DownloadPart& part : request_.parts()) {
+      result.parts.push_back(part.checkpoint());
+    }
+    return result;
   }
 
  private:
@@ -83,6 +83,20 @@ class DownloadState {
     }
     file_size_ = message.file_size();
     if (!message.checkpoint().empty()) request_.set_name(message.checkpoint());
+    return Pin(message.part_checkpoints());
+  }
+
+  // What is resumed is what was begun, wherever aliases point by then.
+  absl::Status Pin(
+      const google::protobuf::RepeatedPtrField<std::string>& checkpoints) {
+    if (checkpoints.size() != request_.parts_size()) {
+      return absl::DataLossError(absl::StrCat(
+          "the server sent ", checkpoints.size(), " checkpoints in one file, ",
+          request_.parts_size(), " were asked for"));
+    }
+    for (int i = 0; i < checkpoints.size(); ++i) {
+      request_.mutable_parts(i)->set_checkpoint(checkpoints[i]);
+    }
     return absl::OkStatus();
   }
 
@@ -107,11 +121,11 @@ class DownloadState {
 
 absl::StatusOr<Downloaded> Download(v1::Checkpoints::StubInterface& stub,
                                     const ClientOptions& options,
-                                    const std::string& name,
-                                    v1::FileFormat format, const ByteSink& sink,
+                                    v1::DownloadCheckpointRequest request,
+                                    const ByteSink& sink,
                                     const ProgressCallback& progress) {
   Operation operation(options);
-  DownloadState state(name, format, sink, progress);
+  DownloadState state(std::move(request), sink, progress);
   while (true) {
     bool local = false;
     const absl::Status status = state.Attempt(stub, operation, local);

@@ -14,6 +14,7 @@
 
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "server/model/digest.h"
 #include "server/model/manifest.h"
 
@@ -33,6 +34,12 @@ struct FileLayout {
   int64_t num_bytes = 0;  // of the whole file
 };
 
+// One of several checkpoints in one file, and its key there, which has no dots.
+struct FilePart {
+  std::string key;
+  Manifest manifest;
+};
+
 // The CRC-32 of a blob, which zip archives record.
 using Crc32Of = absl::FunctionRef<absl::StatusOr<uint32_t>(const Digest&)>;
 
@@ -43,12 +50,21 @@ using Crc32Of = absl::FunctionRef<absl::StatusOr<uint32_t>(const Digest&)>;
 absl::StatusOr<FileLayout> LayoutTorchFile(const Manifest& manifest,
                                            Crc32Of crc32_of);
 
+// What torch.save({key: state_dict, ...}) writes.
+absl::StatusOr<FileLayout> LayoutTorchFile(absl::Span<const FilePart> parts,
+                                           Crc32Of crc32_of);
+
 // A .safetensors file. Entries stand in the manifest's order, but those of
 // wider element types first, so that each tensor is aligned in a file that may
 // have no gaps; the format cannot share storages, so each entry's values are
 // written. FAILED_PRECONDITION, naming the key, for a dtype that safetensors
 // lacks.
 absl::StatusOr<FileLayout> LayoutSafetensorsFile(const Manifest& manifest);
+
+// The same of several: the format has no nested dicts, so each key begins with
+// that of its part and a dot.
+absl::StatusOr<FileLayout> LayoutSafetensorsFile(
+    absl::Span<const FilePart> parts);
 
 }  // namespace warmstart::format
 

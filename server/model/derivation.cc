@@ -431,8 +431,8 @@ bool IsArithmetic(const Derivation& value) {
   return arithmetic;
 }
 
-std::vector<SourceOp> SourcesOf(const Derivation& value) {
-  std::vector<SourceOp> sources;
+absl::InlinedVector<SourceOp, 1> SourcesOf(const Derivation& value) {
+  absl::InlinedVector<SourceOp, 1> sources;
   if (const SourceOp* source = AsSourceTensor(value)) return {*source};
   absl::flat_hash_set<const Derivation*> seen;
   absl::flat_hash_set<std::pair<int32_t, int64_t>> added;

@@ -16,6 +16,7 @@
 #include <variant>
 #include <vector>
 
+#include "absl/container/inlined_vector.h"
 #include "absl/functional/function_ref.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -164,7 +165,7 @@ bool UsesFreshValues(const Derivation& value);
 
 // Every source tensor that `value` is computed from, each once, in the order of
 // the leaves.
-std::vector<SourceOp> SourcesOf(const Derivation& value);
+absl::InlinedVector<SourceOp, 1> SourcesOf(const Derivation& value);
 
 // "concat(fc1.weight, permute(fc2.weight, [1, 0]), dim=0)". `name_of` names the
 // source tensors. What is longer than kMaxDerivationText is cut, and ends in

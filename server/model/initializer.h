@@ -113,9 +113,13 @@ using Initializer =
                  XavierNormalInit, TruncNormalInit, OrthogonalInit, SparseInit,
                  EyeInit, DiracInit, StoredInit>;
 
-// INVALID_ARGUMENT, saying why, where `initializer` cannot make a tensor of
-// `spec`: numbers that make no sense (not finite, low above high, std below 0),
-// a fan that the shape does not have, a rank or a dtype that it does not do.
+// INVALID_ARGUMENT, saying why, where `initializer` cannot make any tensor:
+// numbers that make no sense (not finite, low above high, std below 0).
+absl::Status ValidateInitializer(const Initializer& initializer);
+
+// The same, and where it cannot make one of `spec`: a rank, a fan or a row that
+// the shape does not have, or a dtype of which torch.nn.init makes nothing. Of
+// float8, which torch.nn.init does not draw, values are float32 ones, cast.
 absl::Status ValidateInitializer(const Initializer& initializer,
                                  const TensorSpec& spec);
 

@@ -2,6 +2,7 @@
 
 #include <string>
 #include <utility>
+#include <variant>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
@@ -17,16 +18,17 @@ std::string Field(size_t i) { return absl::StrCat("initializers[", i, "]"); }
 absl::StatusOr<InitializerSet> InitializerSet::Create(
     const PlanRequest& request) {
   InitializerSet set;
-  // Any initializer can make a matrix of floats, if its numbers allow.
-  ASSIGN_OR_RETURN(const Shape matrix, Shape::Create({1, 1}));
-  ASSIGN_OR_RETURN(const TensorSpec spec,
-                   TensorSpec::Create(DType::kFloat32, matrix));
   for (size_t i = 0; i < request.initializers.size(); ++i) {
     const InitializerOverride& given = request.initializers[i];
     ASSIGN_OR_RETURN(
         GlobSet keys,
         GlobSet::Create(absl::StrCat(Field(i), ".keys"), {&given.keys, 1}));
-    if (const absl::Status valid = ValidateInitializer(given.initializer, spec);
+    if (std::holds_alternative<StoredInit>(given.initializer)) {
+      return InvalidField(absl::StrCat(Field(i), ".initializer.stored"),
+                          "stored values belong to an architecture; a warm "
+                          "start takes values from a source");
+    }
+    if (const absl::Status valid = ValidateInitializer(given.initializer);
         !valid.ok()) {
       return InvalidField(Field(i), valid.message());
     }

@@ -87,7 +87,7 @@ Ledger FillLedger(const PlanRequest& request,
 bool IsUnexpected(const NamedTensor& tensor, bool adapter,
                   const TargetIndex& target, const Ledger& ledger) {
   if (!adapter) return !target.contains(tensor.key);
-  const std::vector<SourceOp> sources = SourcesOf(*tensor.value);
+  const auto sources = SourcesOf(*tensor.value);
   return !sources.empty() &&
          ledger.Of(sources[0]) == SourceOutcome::kUnexpected;
 }

@@ -91,8 +91,12 @@ grpc::Status ArchitecturesService::ListArchitectures(
 grpc::Status ArchitecturesService::DeleteArchitecture(
     grpc::ServerContext* call, const v1::DeleteArchitectureRequest* request,
     google::protobuf::Empty*) {
-  return calls_.Answer(*call, [&] {
-    return registry_.Delete(request->name(), request->force());
+  return calls_.Answer(*call, [&]() -> absl::Status {
+    RETURN_IF_ERROR(registry_.Delete(request->name(), request->force()));
+    ASSIGN_OR_RETURN(const ArchitectureName name,
+                     ArchitectureName::Parse(request->name()));
+    resident_models_.DropArchitecture(name);
+    return absl::OkStatus();
   });
 }
 

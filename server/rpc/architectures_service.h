@@ -16,7 +16,9 @@ class ArchitecturesService final : public v1::Architectures::Service {
  public:
   // Both outlive the service.
   ArchitecturesService(const service::Context& context, CallRunner& calls)
-      : registry_(*context.architectures), calls_(calls) {}
+      : registry_(*context.architectures),
+        resident_models_(*context.resident_models),
+        calls_(calls) {}
 
   grpc::Status RegisterArchitecture(
       grpc::ServerContext* call, const v1::RegisterArchitectureRequest* request,
@@ -33,6 +35,7 @@ class ArchitecturesService final : public v1::Architectures::Service {
 
  private:
   service::ArchitectureRegistry& registry_;
+  service::ResidentModels& resident_models_;
   CallRunner& calls_;
 };
 

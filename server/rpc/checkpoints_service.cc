@@ -3,6 +3,7 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
@@ -69,26 +70,56 @@ absl::Status Update(store::Store& store,
   return ToProto(updated, response);
 }
 
-absl::Status Delete(store::Store& store,
+absl::Status Delete(const service::Context& context,
                     const v1::DeleteCheckpointRequest& request) {
   if (request.name().empty()) return InvalidField("name", "is required");
   const absl::StatusOr<CheckpointName> name =
       CheckpointName::Parse(request.name());
   if (!name.ok()) return InvalidField("name", name.status().message());
-  return store.DeleteCheckpoint(*name, request.force());
+  RETURN_IF_ERROR(context.store->DeleteCheckpoint(*name, request.force()));
+  context.resident_models->DropCheckpoint(*name);
+  return absl::OkStatus();
+}
+
+using DownloadPtr = std::unique_ptr<service::Download>;
+
+absl::StatusOr<DownloadPtr> Open(const service::Context& context,
+                                 const v1::DownloadCheckpointRequest& request) {
+  ASSIGN_OR_RETURN(const service::FileFormat format,
+                   FromProto(request.format()));
+  if (request.parts().empty()) {
+    return service::Download::Open(context, request.name(), format,
+                                   request.offset());
+  }
+  if (!request.name().empty()) {
+    return InvalidField("name", "and `parts` are both there; send one of them");
+  }
+  std::vector<service::DownloadPart> parts;
+  for (const v1::DownloadPart& part : request.parts()) {
+    parts.push_back({part.checkpoint(), part.key()});
+  }
+  return service::Download::Open(context, parts, format, request.offset());
+}
+
+// What the first message has besides the first bytes.
+void Announce(const service::Download& download, bool is_of_parts,
+              v1::DownloadCheckpointResponse* message) {
+  message->set_file_size(download.file_size());
+  for (const CheckpointName& name : download.checkpoints()) {
+    if (is_of_parts) {
+      message->add_part_checkpoints(name.ToString());
+    } else {
+      message->set_checkpoint(name.ToString());
+    }
+  }
 }
 
 absl::Status Send(const service::Context& context,
                   const v1::DownloadCheckpointRequest& request,
                   DownloadStream* stream) {
-  ASSIGN_OR_RETURN(const service::FileFormat format,
-                   FromProto(request.format()));
-  ASSIGN_OR_RETURN(const std::unique_ptr<service::Download> download,
-                   service::Download::Open(context, request.name(), format,
-                                           request.offset()));
+  ASSIGN_OR_RETURN(const DownloadPtr download, Open(context, request));
   v1::DownloadCheckpointResponse message;
-  message.set_file_size(download->file_size());
-  message.set_checkpoint(download->checkpoint().ToString());
+  Announce(*download, !request.parts().empty(), &message);
   for (bool first = true;; first = false) {
     RETURN_IF_ERROR(download->Read(kDownloadChunk, message.mutable_chunk()));
     if (message.chunk().empty() && !first) return absl::OkStatus();
@@ -97,6 +128,7 @@ absl::Status Send(const service::Context& context,
     }
     message.clear_file_size();
     message.clear_checkpoint();
+    message.clear_part_checkpoints();
   }
 }
 
@@ -190,8 +222,7 @@ grpc::Status CheckpointsService::UpdateCheckpoint(
 grpc::Status CheckpointsService::DeleteCheckpoint(
     grpc::ServerContext* call, const v1::DeleteCheckpointRequest* request,
     google::protobuf::Empty*) {
-  return calls_.Answer(*call,
-                       [&] { return Delete(*context_.store, *request); });
+  return calls_.Answer(*call, [&] { return Delete(context_, *request); });
 }
 
 grpc::Status CheckpointsService::DownloadCheckpoint(

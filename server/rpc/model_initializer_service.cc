@@ -10,8 +10,10 @@
 #include "server/base/status_macros.h"
 #include "server/rpc/call_runner.h"
 #include "server/rpc/error_translation.h"
+#include "server/rpc/forward_translation.h"
 #include "server/rpc/request_translation.h"
 #include "server/rpc/response_translation.h"
+#include "server/service/forward.h"
 #include "server/service/save_model.h"
 #include "server/service/warm_start.h"
 
@@ -108,6 +110,17 @@ absl::Status Start(const service::Context& context,
   return rpc::ToProto(*result.checkpoint, response->mutable_checkpoint());
 }
 
+absl::Status RunForward(const service::Context& context,
+                        const v1::ForwardRequest& request,
+                        v1::ForwardResponse* response) {
+  ASSIGN_OR_RETURN(const service::ForwardRequest translated,
+                   FromProto(request));
+  ASSIGN_OR_RETURN(service::ForwardResult result,
+                   service::Forward(context, translated));
+  rpc::ToProto(std::move(result), response);
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 grpc::Status ModelInitializerService::SaveModel(
@@ -125,6 +138,13 @@ grpc::Status ModelInitializerService::WarmStart(
   return ToGrpcStatus(status,
                       response->has_report() ? &response->report() : nullptr,
                       MaxErrorBytes(*call));
+}
+
+grpc::Status ModelInitializerService::Forward(grpc::ServerContext* call,
+                                              const v1::ForwardRequest* request,
+                                              v1::ForwardResponse* response) {
+  return calls_.Answer(
+      *call, [&] { return RunForward(context_, *request, response); });
 }
 
 }  // namespace warmstart::rpc

@@ -24,6 +24,9 @@ class ModelInitializerService final : public v1::ModelInitializer::Service {
   grpc::Status WarmStart(grpc::ServerContext* call,
                          const v1::WarmStartRequest* request,
                          v1::WarmStartResponse* response) override;
+  grpc::Status Forward(grpc::ServerContext* call,
+                       const v1::ForwardRequest* request,
+                       v1::ForwardResponse* response) override;
 
  private:
   const service::Context& context_;

@@ -17,6 +17,7 @@
 #include "server/rpc/call_runner.h"
 #include "server/rpc/checkpoints_service.h"
 #include "server/rpc/model_initializer_service.h"
+#include "server/rpc/server_information_service.h"
 
 namespace warmstart::rpc {
 namespace {
@@ -46,7 +47,8 @@ class GrpcServer final : public RpcServer {
   explicit GrpcServer(const service::Context& context)
       : model_initializer_(context, calls_),
         checkpoints_(context, calls_),
-        architectures_(context, calls_) {}
+        architectures_(context, calls_),
+        server_information_(context, calls_) {}
 
   absl::Status Listen(const std::string& address) {
     // gRPC would take port 443.
@@ -73,6 +75,7 @@ class GrpcServer final : public RpcServer {
     builder.RegisterService(&model_initializer_);
     builder.RegisterService(&checkpoints_);
     builder.RegisterService(&architectures_);
+    builder.RegisterService(&server_information_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
       return absl::UnavailableError(absl::StrCat(
@@ -82,7 +85,8 @@ class GrpcServer final : public RpcServer {
     // Of itself, gRPC knows the health of the server as a whole alone.
     for (const char* service : {v1::ModelInitializer::service_full_name(),
                                 v1::Checkpoints::service_full_name(),
-                                v1::Architectures::service_full_name()}) {
+                                v1::Architectures::service_full_name(),
+                                v1::ServerInformation::service_full_name()}) {
       server_->GetHealthCheckService()->SetServingStatus(service, true);
     }
     return absl::OkStatus();
@@ -120,6 +124,7 @@ class GrpcServer final : public RpcServer {
   ModelInitializerService model_initializer_;
   CheckpointsService checkpoints_;
   ArchitecturesService architectures_;
+  ServerInformationService server_information_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
 };

@@ -10,6 +10,7 @@
 #include "server/model/resource_name.h"
 #include "server/service/architecture_checks.h"
 #include "server/service/initial_values.h"
+#include "server/service/registered_model.h"
 
 namespace warmstart::service {
 namespace {
@@ -82,7 +83,8 @@ absl::StatusOr<ModelPtr> ArchitectureRegistry::Find(absl::string_view text,
   absl::StatusOr<Architecture> schema = store_.GetArchitecture(name);
   if (absl::IsNotFound(schema.status())) return NotFound(name);
   if (!schema.ok()) return schema.status();
-  const ModelPtr model = backend::MakeSchemaArchitecture(*std::move(schema));
+  ASSIGN_OR_RETURN(const ModelPtr model,
+                   MakeRegisteredModel(*std::move(schema)));
   cache_.Remember(name, model, cached.revision);
   return model;
 }
@@ -94,6 +96,7 @@ absl::StatusOr<ModelPtr> ArchitectureRegistry::Register(
       ParseArchitectureName(architecture.name, "architecture.name"));
   architecture.name = name.id();
   RETURN_IF_ERROR(CheckArchitectureSize(architecture));
+  RETURN_IF_ERROR(TakeFromModule(architecture));
   if (absl::Status status = ValidateArchitecture(architecture); !status.ok()) {
     return InvalidField("architecture", status.message());
   }
@@ -112,7 +115,7 @@ absl::StatusOr<ModelPtr> ArchitectureRegistry::Register(
                      store_.PutArchitecture(architecture));
     cache_.ForgetNewest(name.id());
   }
-  return backend::MakeSchemaArchitecture(std::move(architecture));
+  return MakeRegisteredModel(std::move(architecture));
 }
 
 absl::StatusOr<ArchitectureListing> ArchitectureRegistry::List(

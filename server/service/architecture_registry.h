@@ -60,9 +60,9 @@ class ArchitectureRegistry {
 
   // Makes `architecture` the next version of its name, unless there is a
   // version that is the same: then that is the answer. A version in the name
-  // does not count.
-  //   INVALID_ARGUMENT  ValidateArchitecture refuses it, it is too large, or
-  //                     its initial values do not fit
+  // does not count. One that is declared as a module gets the module's entries.
+  //   INVALID_ARGUMENT  ValidateArchitecture refuses it, it is too large, its
+  //                     module or its initial values do not fit
   //   NOT_FOUND         no such checkpoint of initial values
   //   ALREADY_EXISTS    the name is built in
   absl::StatusOr<ModelPtr> Register(Architecture architecture,

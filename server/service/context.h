@@ -6,6 +6,7 @@
 #include <string>
 
 #include "server/service/architecture_registry.h"
+#include "server/service/resident_models.h"
 #include "server/store/store.h"
 
 namespace warmstart::service {
@@ -15,6 +16,7 @@ struct Context {
   store::Store* store = nullptr;
   ArchitectureRegistry* architectures = nullptr;
   std::string default_device = "cpu";  // as ResolveDevice takes it
+  ResidentModels* resident_models = nullptr;
 };
 
 }  // namespace warmstart::service

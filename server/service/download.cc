@@ -2,59 +2,111 @@
 
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
+#include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
+#include "server/model/utf8.h"
 #include "server/service/handles.h"
 #include "server/service/lost_tensor.h"
 
 namespace warmstart::service {
 namespace {
 
-// For a tensor that is gone though the manifest, a moment ago, named it.
-absl::Status DeletedMeanwhile(const CheckpointName& checkpoint) {
-  return WithErrorInfo(
-      absl::NotFoundError(absl::StrCat(checkpoint.ToString(),
-                                       " was deleted while it was downloaded")),
-      reason::kCheckpointNotFound, {{"checkpoint", checkpoint.ToString()}});
+constexpr size_t kMaxParts = 64;
+constexpr size_t kMaxKeyBytes = 1024;
+
+// For a tensor that is gone though the manifest, a moment ago, named it: of the
+// checkpoints of one file, the one that is not there any more.
+absl::Status DeletedMeanwhile(store::Store& store,
+                              absl::Span<const CheckpointName> checkpoints) {
+  std::string name = checkpoints.front().ToString();
+  for (const CheckpointName& checkpoint : checkpoints) {
+    if (absl::IsNotFound(store.GetCheckpoint(checkpoint).status())) {
+      name = checkpoint.ToString();
+    }
+  }
+  return WithErrorInfo(absl::NotFoundError(absl::StrCat(
+                           name, " was deleted while it was downloaded")),
+                       reason::kCheckpointNotFound, {{"checkpoint", name}});
 }
 
-absl::StatusOr<format::FileLayout> LayoutOf(store::Store& store,
-                                            const Manifest& manifest,
-                                            FileFormat format) {
-  if (format == FileFormat::kSafetensors) {
-    absl::StatusOr<format::FileLayout> layout =
-        format::LayoutSafetensorsFile(manifest);
-    if (layout.ok()) return layout;
-    return WithErrorInfo(layout.status(), reason::kFormatLacksDtype);
+auto ChecksumsIn(store::Store& store) {
+  return [&store](const Digest& digest) -> absl::StatusOr<uint32_t> {
+    ASSIGN_OR_RETURN(const store::Blob blob, store.GetBlob(digest));
+    return blob.crc32;
+  };
+}
+
+absl::Status CheckKeys(absl::Span<const DownloadPart> parts) {
+  if (parts.empty() || parts.size() > kMaxParts) {
+    return InvalidField(
+        "parts", absl::StrCat("there are ", parts.size(), "; 1 to ", kMaxParts,
+                              " can be in a file"));
   }
-  return format::LayoutTorchFile(
-      manifest, [&store](const Digest& digest) -> absl::StatusOr<uint32_t> {
-        ASSIGN_OR_RETURN(const store::Blob blob, store.GetBlob(digest));
-        return blob.crc32;
-      });
+  absl::flat_hash_set<absl::string_view> seen;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    const std::string& key = parts[i].key;
+    const std::string field = absl::StrCat("parts[", i, "].key");
+    if (key.empty() || key.size() > kMaxKeyBytes || !IsUtf8(key) ||
+        absl::StrContains(key, '.')) {
+      return InvalidField(field, absl::StrCat("is not 1 to ", kMaxKeyBytes,
+                                              " bytes of UTF-8 without a dot"));
+    }
+    if (!seen.insert(key).second) {
+      return InvalidField(field, absl::StrCat("'", key, "' is there twice"));
+    }
+  }
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-Download::Download(store::Store& store, CheckpointName checkpoint,
+Download::Download(store::Store& store, std::vector<CheckpointName> checkpoints,
                    format::FileLayout layout)
     : store_(store),
-      checkpoint_(std::move(checkpoint)),
+      checkpoints_(std::move(checkpoints)),
       layout_(std::move(layout)) {}
 
 absl::StatusOr<std::unique_ptr<Download>> Download::Open(
     const Context& context, absl::string_view handle, FileFormat format,
     int64_t offset) {
+  store::Store& store = *context.store;
   ASSIGN_OR_RETURN(const store::Checkpoint checkpoint,
-                   FindCheckpoint(*context.store, "name", handle));
-  ASSIGN_OR_RETURN(const std::shared_ptr<const Manifest> manifest,
-                   context.store->GetManifest(checkpoint.name));
-  absl::StatusOr<format::FileLayout> layout =
-      LayoutOf(*context.store, *manifest, format);
+                   FindCheckpoint(store, "name", handle));
+  ASSIGN_OR_RETURN(const auto manifest, store.GetManifest(checkpoint.name));
+  return At(offset, store, {checkpoint.name},
+            LayoutFile(*manifest, format, ChecksumsIn(store)));
+}
+
+absl::StatusOr<std::unique_ptr<Download>> Download::Open(
+    const Context& context, absl::Span<const DownloadPart> parts,
+    FileFormat format, int64_t offset) {
+  store::Store& store = *context.store;
+  RETURN_IF_ERROR(CheckKeys(parts));
+  std::vector<CheckpointName> checkpoints;
+  std::vector<format::FilePart> file_parts;
+  for (size_t i = 0; i < parts.size(); ++i) {
+    ASSIGN_OR_RETURN(
+        const store::Checkpoint checkpoint,
+        FindCheckpoint(store, absl::StrCat("parts[", i, "].checkpoint"),
+                       parts[i].checkpoint));
+    ASSIGN_OR_RETURN(const auto manifest, store.GetManifest(checkpoint.name));
+    checkpoints.push_back(checkpoint.name);
+    file_parts.push_back({parts[i].key, *manifest});
+  }
+  return At(offset, store, std::move(checkpoints),
+            LayoutFile(file_parts, format, ChecksumsIn(store)));
+}
+
+absl::StatusOr<std::unique_ptr<Download>> Download::At(
+    int64_t offset, store::Store& store,
+    std::vector<CheckpointName> checkpoints,
+    absl::StatusOr<format::FileLayout> layout) {
   if (absl::IsNotFound(layout.status())) {
-    return DeletedMeanwhile(checkpoint.name);
+    return DeletedMeanwhile(store, checkpoints);
   }
   RETURN_IF_ERROR(layout.status());
   if (offset < 0 || offset > layout->num_bytes) {
@@ -64,7 +116,7 @@ absl::StatusOr<std::unique_ptr<Download>> Download::Open(
                          reason::kInvalidField, {{"field", "offset"}});
   }
   auto download = std::unique_ptr<Download>(
-      new Download(*context.store, checkpoint.name, *std::move(layout)));
+      new Download(store, std::move(checkpoints), *std::move(layout)));
   download->SkipTo(offset);
   return download;
 }
@@ -83,7 +135,9 @@ absl::StatusOr<absl::string_view> Download::SegmentBytes() {
   if (!segment.is_blob) return absl::string_view(segment.literal);
   if (!blob_.has_value()) {
     absl::StatusOr<store::BlobData> data = store_.OpenBlob(segment.blob);
-    if (absl::IsNotFound(data.status())) return DeletedMeanwhile(checkpoint_);
+    if (absl::IsNotFound(data.status())) {
+      return DeletedMeanwhile(store_, checkpoints_);
+    }
     if (!data.ok()) return Named(data.status());
     blob_ = *std::move(data);
   }
@@ -98,9 +152,13 @@ absl::StatusOr<absl::string_view> Download::SegmentBytes() {
 }
 
 absl::Status Download::Named(absl::Status status) const {
-  const auto manifest = store_.GetManifest(checkpoint_);
-  if (!manifest.ok()) return status;  // it was deleted, too
-  return NameLostTensor(status, checkpoint_, **manifest);
+  for (const CheckpointName& checkpoint : checkpoints_) {
+    const auto manifest = store_.GetManifest(checkpoint);
+    if (!manifest.ok()) continue;  // it was deleted, too
+    absl::Status named = NameLostTensor(status, checkpoint, **manifest);
+    if (named != status) return named;
+  }
+  return status;
 }
 
 absl::Status Download::Read(size_t max_bytes, std::string* chunk) {

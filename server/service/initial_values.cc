@@ -66,9 +66,9 @@ absl::Status ResolveInitialValues(store::Store& store,
   }
   ASSIGN_OR_RETURN(const store::Checkpoint checkpoint,
                    FindCheckpoint(store, kField, handle));
-  ASSIGN_OR_RETURN(const Manifest manifest, store.GetManifest(checkpoint.name));
+  ASSIGN_OR_RETURN(const auto manifest, store.GetManifest(checkpoint.name));
   Tensors tensors;
-  for (const ManifestEntry& entry : manifest.entries) {
+  for (const ManifestEntry& entry : manifest->entries) {
     tensors.emplace(entry.key, &entry);
   }
   for (size_t i = 0; i < architecture.entries.size(); ++i) {

@@ -11,7 +11,7 @@ namespace warmstart::store {
 namespace {
 
 size_t MemoryOf(const std::string& text) {
-  return sizeof(text) + text.capacity();
+  return sizeof(std::string) + text.capacity();
 }
 
 size_t MemoryOf(absl::Span<const int64_t> numbers) {

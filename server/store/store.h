@@ -169,9 +169,10 @@ struct StoreOptions {
 
 class Store {
  public:
-  // FAILED_PRECONDITION when another process has the store open, or when its
-  // schema version is newer than this program knows; DATA_LOSS when the catalog
-  // is corrupt. Migrates older schemas and sweeps what no commit finished.
+  // FAILED_PRECONDITION when another process has the store open, when its
+  // schema version is newer than this program knows, or when there are packs
+  // but no catalog; DATA_LOSS when the catalog is corrupt. Migrates older
+  // schemas and sweeps what no commit finished.
   static absl::StatusOr<std::unique_ptr<Store>> Open(
       const StoreOptions& options);
   virtual ~Store() = default;

@@ -204,6 +204,8 @@ std::string LoadCudaIfPresent() {
 
 int CudaDeviceCount() { return LoadedCuda().device_count; }
 
+std::string CudaProblem() { return LoadedCuda().problem; }
+
 absl::StatusOr<Device> ResolveDevice(absl::string_view name) {
   if (name == "cpu") return Device{};
   if (name == "auto") return RoomiestDevice();

@@ -31,6 +31,9 @@ std::string LoadCudaIfPresent();
 // Number of CUDA devices that can be used; 0 where there is no CUDA.
 int CudaDeviceCount();
 
+// Why there is no CUDA device; "" where there is one.
+std::string CudaProblem();
+
 // Takes "cpu", "cuda" (the first), "cuda:N" and "auto" (the CUDA device with
 // the most free memory; the CPU where there is none). INVALID_ARGUMENT for
 // other text; FAILED_PRECONDITION, saying why, for a CUDA device that is not

@@ -22,17 +22,17 @@ class DevicePlacement : public Placement {
     return backend::NewGenerator(device_, seed);
   }
 
-  void Initialize(const Distribution& distribution, const TensorSpec& spec,
+  void Initialize(const Filling& filling, const TensorSpec& spec,
                   at::Generator& generator, absl::Span<char> output) override {
-    Keep(Drawn(distribution, spec, generator), output);
+    Keep(Filled(filling, spec, generator), output);
   }
 
   // A device's generator counts calls and their sizes rather than values, so
   // only the same call takes the same from it.
-  void Skip(const Distribution& distribution, const TensorSpec& spec,
+  void Skip(const Filling& filling, const TensorSpec& spec,
             at::Generator& generator) override {
-    if (distribution.kind == Distribution::Kind::kConstant) return;
-    Drawn(distribution, spec, generator);
+    if (!DrawsNumbers(filling)) return;
+    Filled(filling, spec, generator);
   }
 
   void Load(const HostTensor& source, const Destination& to) override {
@@ -48,11 +48,10 @@ class DevicePlacement : public Placement {
     Keep(std::move(tensor), to.output);
   }
 
-  at::Tensor Drawn(const Distribution& distribution, const TensorSpec& spec,
-                   at::Generator& generator) override {
-    at::Tensor tensor =
-        Empty(spec.shape(), DrawnType(distribution, spec.dtype()));
-    Draw(distribution, generator, tensor);
+  at::Tensor Filled(const Filling& filling, const TensorSpec& spec,
+                    at::Generator& generator) override {
+    at::Tensor tensor = Empty(spec.shape(), FilledType(filling, spec.dtype()));
+    Fill(filling, generator, tensor);
     return tensor.to(ToScalarType(spec.dtype()));
   }
 

@@ -33,22 +33,31 @@ class HostPlacement : public Placement {
     return backend::NewGenerator(at::kCPU, seed);
   }
 
-  void Initialize(const Distribution& distribution, const TensorSpec& spec,
+  void Initialize(const Filling& filling, const TensorSpec& spec,
                   at::Generator& generator, absl::Span<char> output) override {
     if (output.empty()) return;
-    if (DrawnType(distribution, spec.dtype()) == spec.dtype() &&
-        IsAligned(output.data(), spec.dtype())) {
-      at::Tensor tensor = WritableTensor(output, spec.dtype());
-      Draw(distribution, generator, tensor);
-      return;
+    const DType dtype = spec.dtype();
+    if (FilledType(filling, dtype) == dtype &&
+        IsAligned(output.data(), dtype)) {
+      at::Tensor tensor =
+          WritableTensor(output, dtype).view(ToSizes(spec.shape()));
+      Fill(filling, generator, tensor);
+    } else if (IsElementwise(filling)) {
+      FillInPieces(filling, spec, generator, output);
+      ZeroARow(filling, spec, output);
+    } else {
+      CopyValues(FilledWhole(filling, spec, generator), output);
     }
-    DrawInPieces(distribution, spec, generator, output);
   }
 
-  void Skip(const Distribution& distribution, const TensorSpec& spec,
+  void Skip(const Filling& filling, const TensorSpec& spec,
             at::Generator& generator) override {
-    if (distribution.kind == Distribution::Kind::kConstant) return;
-    DrawInPieces(distribution, spec, generator, std::nullopt);
+    if (!DrawsNumbers(filling)) return;
+    if (IsElementwise(filling)) {
+      FillInPieces(filling, spec, generator, std::nullopt);
+    } else {
+      FilledWhole(filling, spec, generator);
+    }
   }
 
   void Load(const HostTensor& source, const Destination& to) override {
@@ -70,11 +79,11 @@ class HostPlacement : public Placement {
     }
   }
 
-  at::Tensor Drawn(const Distribution& distribution, const TensorSpec& spec,
-                   at::Generator& generator) override {
+  at::Tensor Filled(const Filling& filling, const TensorSpec& spec,
+                    at::Generator& generator) override {
     at::Tensor tensor =
         at::empty(ToSizes(spec.shape()), ToScalarType(spec.dtype()));
-    Initialize(distribution, spec, generator,
+    Initialize(filling, spec, generator,
                absl::MakeSpan(static_cast<char*>(tensor.data_ptr()),
                               spec.num_bytes()));
     return tensor;
@@ -92,24 +101,42 @@ class HostPlacement : public Placement {
   }
 
  private:
-  static void DrawInPieces(const Distribution& distribution,
-                           const TensorSpec& spec, at::Generator& generator,
+  static at::Tensor FilledWhole(const Filling& filling, const TensorSpec& spec,
+                                at::Generator& generator) {
+    at::Tensor tensor = at::empty(
+        ToSizes(spec.shape()), ToScalarType(FilledType(filling, spec.dtype())));
+    Fill(filling, generator, tensor);
+    return tensor.to(ToScalarType(spec.dtype()));
+  }
+
+  static void FillInPieces(const Filling& filling, const TensorSpec& spec,
+                           at::Generator& generator,
                            std::optional<absl::Span<char>> output) {
     const int64_t total = spec.num_elements();
     const int element_size = DTypeSize(spec.dtype());
     at::Tensor buffer =
         at::empty({std::min(total, kPieceElements + kNormalBlock)},
-                  ToScalarType(DrawnType(distribution, spec.dtype())));
+                  ToScalarType(FilledType(filling, spec.dtype())));
     for (int64_t done = 0; done < total;) {
       const int64_t count = NextPiece(total - done);
       at::Tensor piece = buffer.narrow(0, 0, count);
-      Draw(distribution, generator, piece);
+      FillPiece(filling, generator, piece);
       if (output.has_value()) {
         CopyValues(piece.to(ToScalarType(spec.dtype())),
                    output->subspan(done * element_size, count * element_size));
       }
       done += count;
     }
+  }
+
+  // Zero is made of zero bits in every type; float8_e8m0fnu, which has no zero,
+  // has its least value there, as torch.Tensor.zero_ makes it.
+  static void ZeroARow(const Filling& filling, const TensorSpec& spec,
+                       absl::Span<char> output) {
+    const std::optional<int64_t> row = ZeroRow(filling);
+    if (!row.has_value()) return;
+    const size_t row_size = output.size() / spec.shape().sizes()[0];
+    std::memset(output.data() + *row * row_size, 0, row_size);
   }
 
   static void CastInPieces(const HostTensor& source, const Destination& to) {

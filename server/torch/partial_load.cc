@@ -5,6 +5,7 @@
 #include <cstddef>
 #include <memory>
 #include <string>
+#include <variant>
 #include <vector>
 
 #include "absl/cleanup/cleanup.h"
@@ -13,8 +14,8 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/torch/derivation_evaluator.h"
-#include "server/torch/distribution.h"
 #include "server/torch/edge.h"
+#include "server/torch/filling.h"
 #include "server/torch/key_seed.h"
 #include "server/torch/tensor_bridge.h"
 
@@ -127,6 +128,17 @@ std::vector<size_t> FreshOrigins(const Architecture& schema) {
   return origins;
 }
 
+void CheckTensor(absl::string_view what, const HostTensor& tensor,
+                 const TensorSpec& spec) {
+  const int64_t size = static_cast<int64_t>(tensor.bytes.size());
+  TORCH_CHECK(tensor.bytes.data() != nullptr || spec.num_bytes() == 0, what,
+              " is not there");
+  TORCH_CHECK(tensor.spec == spec, what, " is ", tensor.spec.ToString(),
+              ", not ", spec.ToString());
+  TORCH_CHECK(size == spec.num_bytes(), what, " has ", size, " bytes where ",
+              spec.ToString(), " takes ", spec.num_bytes());
+}
+
 // Performs one load: first what is drawn from the stream that entries share, in
 // the order of the draws, then the rest in the schema's order.
 class Loader {
@@ -198,7 +210,7 @@ class Loader {
     if (drawn) return;
     current_ = draw.entries.front();
     const TensorSpec& spec = schema_.entries[current_].spec;
-    placement_.Skip(DistributionOf(draw.initializer, spec.shape()), spec,
+    placement_.Skip(FillingOf(draw.initializer, spec.shape()), spec,
                     generator);
   }
 
@@ -208,10 +220,18 @@ class Loader {
     const LoadEntry& load = *wanted_[i];
     generator_ = &generator;
     if (IsInitialized(load)) {
-      placement_.Initialize(FreshDistribution(i), schema_.entries[i].spec,
-                            FreshGenerator(i), load.output);
+      Initialize(i, load);
     } else {
       Place(i, load);
+    }
+  }
+
+  void Initialize(size_t i, const LoadEntry& load) {
+    if (HasStoredValues(i)) {
+      placement_.Load(StoredValues(i), {load.dtype, load.output, load.counts});
+    } else {
+      placement_.Initialize(FreshFilling(i), schema_.entries[i].spec,
+                            FreshGenerator(i), load.output);
     }
   }
 
@@ -237,7 +257,9 @@ class Loader {
       TORCH_CHECK(leaf.spec == spec, "fresh values are ", spec.ToString(),
                   ", not ", leaf.spec.ToString());
       if (!fresh.defined()) {
-        fresh = placement_.Drawn(FreshDistribution(i), spec, FreshGenerator(i));
+        fresh = HasStoredValues(i) ? placement_.Read(StoredValues(i))
+                                   : placement_.Filled(FreshFilling(i), spec,
+                                                       FreshGenerator(i));
       }
       return fresh;
     });
@@ -245,22 +267,29 @@ class Loader {
 
   HostTensor Source(const Derivation& leaf) {
     const HostTensor tensor = sources_(*AsSourceTensor(leaf));
-    const int64_t size = static_cast<int64_t>(tensor.bytes.size());
-    TORCH_CHECK(tensor.bytes.data() != nullptr || leaf.spec.num_bytes() == 0,
-                "the source is not there");
-    TORCH_CHECK(tensor.spec == leaf.spec, "the source is ",
-                tensor.spec.ToString(), ", not ", leaf.spec.ToString());
-    TORCH_CHECK(size == leaf.spec.num_bytes(), "the source has ", size,
-                " bytes where ", leaf.spec.ToString(), " takes ",
-                leaf.spec.num_bytes());
+    CheckTensor("the source", tensor, leaf.spec);
     return tensor;
   }
 
-  Distribution FreshDistribution(size_t i) const {
+  HostTensor StoredValues(size_t i) const {
+    const TensorSpec& spec = schema_.entries[i].spec;
+    if (spec.num_elements() == 0) return {spec, ""};
+    CheckTensor("the stored tensor", wanted_[i]->stored, spec);
+    return wanted_[i]->stored;
+  }
+
+  bool HasStoredValues(size_t i) const {
+    return std::holds_alternative<StoredInit>(FreshInitializer(i));
+  }
+
+  const Initializer& FreshInitializer(size_t i) const {
     const Initializer* const given = wanted_[i]->initializer;
-    const ArchitectureEntry& origin = schema_.entries[fresh_origins_[i]];
-    return DistributionOf(given != nullptr ? *given : origin.initializer,
-                          origin.spec.shape());
+    return given != nullptr ? *given
+                            : schema_.entries[fresh_origins_[i]].initializer;
+  }
+
+  Filling FreshFilling(size_t i) const {
+    return FillingOf(FreshInitializer(i), schema_.entries[i].spec.shape());
   }
 
   at::Generator& FreshGenerator(size_t i) {

@@ -13,7 +13,7 @@
 #include "absl/types/span.h"
 #include "server/model/dtype.h"
 #include "server/model/tensor_spec.h"
-#include "server/torch/distribution.h"
+#include "server/torch/filling.h"
 #include "server/torch/model_architecture.h"
 
 namespace warmstart::backend {
@@ -33,13 +33,13 @@ class Placement {
   // A generator of the place, of its own.
   virtual at::Generator NewGenerator(uint64_t seed) = 0;
 
-  // Draws a tensor and writes its values to `output`.
-  virtual void Initialize(const Distribution& distribution,
-                          const TensorSpec& spec, at::Generator& generator,
+  // Makes fresh values of a tensor and writes them to `output`.
+  virtual void Initialize(const Filling& filling, const TensorSpec& spec,
+                          at::Generator& generator,
                           absl::Span<char> output) = 0;
 
   // Takes from `generator` what Initialize would, and keeps nothing.
-  virtual void Skip(const Distribution& distribution, const TensorSpec& spec,
+  virtual void Skip(const Filling& filling, const TensorSpec& spec,
                     at::Generator& generator) = 0;
 
   // Places a tensor as it is, or cast.
@@ -48,9 +48,8 @@ class Placement {
   // For values that are computed there:
 
   // What Initialize would write.
-  virtual at::Tensor Drawn(const Distribution& distribution,
-                           const TensorSpec& spec,
-                           at::Generator& generator) = 0;
+  virtual at::Tensor Filled(const Filling& filling, const TensorSpec& spec,
+                            at::Generator& generator) = 0;
 
   // The tensor where it can be computed with; on the host, it is the caller's
   // memory where that is possible. Not to be written.
@@ -61,7 +60,8 @@ class Placement {
 };
 
 // Writes results straight to the outputs, in host memory. What Initialize, Skip
-// and Load allocate is a few MiB, however large the tensors are.
+// and Load allocate is a few MiB, however large the tensors are; but for those
+// fillings that are not elementwise, which may take room for the tensor.
 std::unique_ptr<Placement> MakeHostPlacement();
 
 // Holds every tensor on `device` until it is destroyed, so that a load which

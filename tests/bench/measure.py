@@ -6,11 +6,13 @@ import os
 import statistics
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
 MIB = 1 << 20
+
+Work = Callable[[], object]
 
 
 def seconds(work: Callable[[], object]) -> float:
@@ -22,16 +24,19 @@ def seconds(work: Callable[[], object]) -> float:
 
 
 def alternate(
-    repetitions: int, *works: Callable[[int], Callable[[], object]]
+    repetitions: int, *works: Callable[[int], Work | Sequence[Work]]
 ) -> list[list[float]]:
     """Times several works in turn, so that the machine's moods meet all of them.
 
-    Each of `works` prepares a repetition, which is not timed, and returns what is.
+    Each of `works` prepares a repetition, which is not timed, and returns what is:
+    one thing, or several that are timed one after another.
     """
     times: list[list[float]] = [[] for _ in works]
     for repetition in range(repetitions):
         for prepare, spent in zip(works, times, strict=True):
-            spent.append(seconds(prepare(repetition)))
+            prepared = prepare(repetition)
+            timed = [prepared] if callable(prepared) else prepared
+            spent.extend(seconds(work) for work in timed)
     return times
 
 

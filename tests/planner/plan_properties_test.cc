@@ -137,7 +137,7 @@ TEST_P(PlanPropertiesTest, EveryKeyHasOneOutcomeAndNoneIsUsedTwice) {
       EXPECT_NE(report.entries[i].outcome, TargetOutcome::kInitialized);
       EXPECT_EQ(value->spec, report.entries[i].spec);
       EXPECT_EQ(value->spec.shape(), target.entries[i].spec.shape());
-      const std::vector<SourceOp> sources = SourcesOf(*value);
+      const auto sources = SourcesOf(*value);
       ASSERT_FALSE(sources.empty());
       for (const SourceOp& source : sources) {
         EXPECT_TRUE(used.insert({source.source, source.entry}).second);

@@ -234,6 +234,21 @@ TEST_F(PlanTest, AnInitializerThatCannotMakeTheTensorIsRefused) {
                                            HasSubstr("initializers[0]")));
 }
 
+TEST_F(PlanTest, AnInitializerForOtherRanksThanMatricesIsTaken) {
+  AddSource({{"fc1.weight", {4, 3}}});
+  request_.initializers = {{"conv.*", DiracInit{}},
+                           {"embed.*", NormalInit{0, 1, 7}}};
+  MakePlanOrDie();
+}
+
+TEST_F(PlanTest, StoredValuesAreNoInitializerOfARequest) {
+  AddSource({{"fc1.weight", {4, 3}}});
+  request_.initializers = {{"*", StoredInit{}}};
+  EXPECT_THAT(MakePlan(request_),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       HasSubstr("stored values belong to an architecture")));
+}
+
 class BatchCounterTest : public PlanTest {
  protected:
   void SetUp() override {

@@ -8,6 +8,7 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
 #include "server/base/status_macros.h"
 #include "server/planner/rules/rule_engine.h"
 #include "tests/planner/builders.h"
@@ -37,7 +38,7 @@ inline std::vector<Tensor> Keys(const std::vector<std::string>& keys) {
   return tensors;
 }
 
-inline std::vector<int64_t> EntriesOf(const std::vector<SourceOp>& sources) {
+inline std::vector<int64_t> EntriesOf(absl::Span<const SourceOp> sources) {
   std::vector<int64_t> entries;
   for (const SourceOp& source : sources) entries.push_back(source.entry);
   return entries;

@@ -27,6 +27,7 @@ RpcWorld::RpcWorld() {
   initializer_ = v1::ModelInitializer::NewStub(channel);
   checkpoints_ = v1::Checkpoints::NewStub(channel);
   architectures_ = v1::Architectures::NewStub(channel);
+  information_ = v1::ServerInformation::NewStub(channel);
 }
 
 std::shared_ptr<grpc::Channel> RpcWorld::NewChannel(

@@ -18,6 +18,7 @@
 #include "warmstart/v1/architectures.grpc.pb.h"
 #include "warmstart/v1/checkpoints.grpc.pb.h"
 #include "warmstart/v1/model_initializer.grpc.pb.h"
+#include "warmstart/v1/server_info.grpc.pb.h"
 
 namespace warmstart::rpc {
 
@@ -30,6 +31,7 @@ class RpcWorld {
   v1::ModelInitializer::Stub& initializer() { return *initializer_; }
   v1::Checkpoints::Stub& checkpoints() { return *checkpoints_; }
   v1::Architectures::Stub& architectures() { return *architectures_; }
+  v1::ServerInformation::Stub& information() { return *information_; }
 
   // A channel of its own, with gRPC's standard limits.
   std::shared_ptr<grpc::Channel> NewChannel(
@@ -51,6 +53,7 @@ class RpcWorld {
   std::unique_ptr<v1::ModelInitializer::Stub> initializer_;
   std::unique_ptr<v1::Checkpoints::Stub> checkpoints_;
   std::unique_ptr<v1::Architectures::Stub> architectures_;
+  std::unique_ptr<v1::ServerInformation::Stub> information_;
 };
 
 // What is in the details of an error.

@@ -17,6 +17,7 @@ namespace warmstart::service {
 namespace {
 
 using ::testing::AllOf;
+using ::testing::ElementsAre;
 using ::testing::HasSubstr;
 using ::warmstart::testing::StatusIs;
 
@@ -104,7 +105,7 @@ TEST_P(DownloadTest, TheSizeIsKnownBeforeAByteIsRead) {
   const std::string handle = world.MustSave(MakeSafetensors(SmallTensors()));
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Download> download,
                        Download::Open(world.context(), handle, GetParam(), 0));
-  EXPECT_EQ(download->checkpoint().ToString(), handle);
+  EXPECT_EQ(download->checkpoints().front().ToString(), handle);
   ASSERT_OK_AND_ASSIGN(const std::string file, ReadRest(*download, 100));
   EXPECT_EQ(download->file_size(), file.size());
 }
@@ -175,7 +176,8 @@ TEST_P(DownloadTest, ACheckpointDeletedMeanwhileIsNotFound) {
                        Download::Open(world.context(), handle, GetParam(), 0));
   std::string chunk;
   ASSERT_OK(download->Read(5000, &chunk));
-  ASSERT_OK(world.store().DeleteCheckpoint(download->checkpoint(), false));
+  ASSERT_OK(
+      world.store().DeleteCheckpoint(download->checkpoints().front(), false));
   const auto rest = ReadRest(*download, 5000);
   EXPECT_THAT(rest, StatusIs(absl::StatusCode::kNotFound,
                              HasSubstr("was deleted while")));
@@ -190,7 +192,8 @@ TEST_P(DownloadTest, ADeletedCheckpointWhoseTensorsStayCompletes) {
   const std::string other = world.MustSave(file);
   ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Download> download,
                        Download::Open(world.context(), handle, GetParam(), 0));
-  ASSERT_OK(world.store().DeleteCheckpoint(download->checkpoint(), false));
+  ASSERT_OK(
+      world.store().DeleteCheckpoint(download->checkpoints().front(), false));
   ASSERT_OK_AND_ASSIGN(const std::string rest, ReadRest(*download, 5000));
   ASSERT_OK_AND_ASSIGN(const std::string whole,
                        DownloadFrom(world, other, GetParam(), 0, 1 << 20));
@@ -211,7 +214,7 @@ TEST_P(DownloadTest, AnAliasIsFollowedWhenTheDownloadBegins) {
       Download::Open(world.context(), "aliases/prod", GetParam(), 0));
   ASSERT_OK(
       world.store().SetAlias(alias, CheckpointName::Parse(second).value()));
-  EXPECT_EQ(download->checkpoint().ToString(), first);
+  EXPECT_EQ(download->checkpoints().front().ToString(), first);
   ASSERT_OK_AND_ASSIGN(const std::string file, ReadRest(*download, 100));
   EXPECT_THAT(file, HasSubstr(FloatTensor("w", {3}, 1).bytes));
 }
@@ -223,6 +226,79 @@ TEST_P(DownloadTest, WhatIsNotThereIsNotFound) {
       StatusIs(absl::StatusCode::kNotFound));
   EXPECT_THAT(Download::Open(world.context(), "", GetParam(), 0),
               StatusIs(absl::StatusCode::kInvalidArgument));
+}
+
+TEST_P(DownloadTest, SeveralCheckpointsAreOneFile) {
+  World world;
+  const std::string a = world.MustSave(MakeSafetensors(RecipeTensors(1)));
+  const std::string b = world.MustSave(MakeSafetensors(RecipeTensors(2)));
+  const std::vector<DownloadPart> parts = {{a, "modelA"}, {b, "modelB"}};
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Download> download,
+                       Download::Open(world.context(), parts, GetParam(), 0));
+  EXPECT_EQ(download->checkpoints()[0].ToString(), a);
+  EXPECT_EQ(download->checkpoints()[1].ToString(), b);
+  ASSERT_OK_AND_ASSIGN(const std::string file, ReadRest(*download, 5000));
+  EXPECT_EQ(download->file_size(), file.size());
+  ASSERT_OK_AND_ASSIGN(const SaveModelResult saved,
+                       world.Save({{"both", file}}));
+  const std::string both = saved.checkpoint.name.ToString();
+  if (GetParam() == FileFormat::kTorch) {
+    EXPECT_THAT(world.ManifestOf(both).subtrees,
+                ElementsAre("modelA", "modelB"));
+  }
+  const auto values = world.Values(both);
+  EXPECT_EQ(values.size(), 2 * RecipeTensors().size());
+  for (const auto& [key, bytes] : world.Values(a)) {
+    EXPECT_EQ(values.at("modelA." + key), bytes);
+  }
+  for (const auto& [key, bytes] : world.Values(b)) {
+    EXPECT_EQ(values.at("modelB." + key), bytes);
+  }
+}
+
+TEST_P(DownloadTest, EveryOffsetOfAFileOfSeveralGivesItsRest) {
+  World world;
+  const std::string handle = world.MustSave(MakeSafetensors(SmallTensors()));
+  const std::vector<DownloadPart> parts = {{handle, "a"}, {handle, "b"}};
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Download> download,
+                       Download::Open(world.context(), parts, GetParam(), 0));
+  ASSERT_OK_AND_ASSIGN(const std::string file, ReadRest(*download, 1 << 20));
+  for (size_t offset = 0; offset <= file.size(); offset += 7) {
+    ASSERT_OK_AND_ASSIGN(
+        const std::unique_ptr<Download> rest,
+        Download::Open(world.context(), parts, GetParam(), offset));
+    ASSERT_OK_AND_ASSIGN(const std::string bytes, ReadRest(*rest, 1 << 20));
+    ASSERT_EQ(bytes, file.substr(offset)) << offset;
+  }
+}
+
+TEST_P(DownloadTest, PartsThatCannotBeNamedAreRefused) {
+  World world;
+  const std::string handle = world.MustSave(MakeSafetensors(SmallTensors()));
+  const auto refused = [&](const std::vector<DownloadPart>& parts) {
+    return FieldOf(
+        Download::Open(world.context(), parts, GetParam(), 0).status());
+  };
+  EXPECT_EQ(refused({}), "parts");
+  EXPECT_EQ(refused(std::vector<DownloadPart>(65, {handle, "a"})), "parts");
+  EXPECT_EQ(refused({{handle, "a"}, {handle, ""}}), "parts[1].key");
+  EXPECT_EQ(refused({{handle, "a.b"}}), "parts[0].key");
+  EXPECT_EQ(refused({{handle, "\xff"}}), "parts[0].key");
+  EXPECT_EQ(refused({{handle, "a"}, {handle, "a"}}), "parts[1].key");
+  EXPECT_EQ(refused({{handle, "a"}, {"", "b"}}), "parts[1].checkpoint");
+}
+
+TEST_P(DownloadTest, APartThatWasDeletedMeanwhileIsNamed) {
+  World world;
+  const std::string a = world.MustSave(MakeSafetensors(RecipeTensors(1)));
+  const std::string b = world.MustSave(MakeSafetensors(RecipeTensors(2)));
+  const std::vector<DownloadPart> parts = {{a, "a"}, {b, "b"}};
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<Download> download,
+                       Download::Open(world.context(), parts, GetParam(), 0));
+  ASSERT_OK(world.store().DeleteCheckpoint(download->checkpoints()[1], false));
+  EXPECT_THAT(ReadRest(*download, 5000),
+              StatusIs(absl::StatusCode::kNotFound,
+                       HasSubstr(b + " was deleted while")));
 }
 
 INSTANTIATE_TEST_SUITE_P(Formats, DownloadTest,

@@ -56,10 +56,13 @@ void World::Open() {
   built_in.push_back(backend::MakeNetB());
   architectures_ =
       std::make_unique<ArchitectureRegistry>(*store_, std::move(built_in));
-  context_ = {store_.get(), architectures_.get(), "cpu"};
+  resident_models_ = std::make_unique<ResidentModels>(DefaultResidentBytes);
+  context_ = {store_.get(), architectures_.get(), "cpu",
+              resident_models_.get()};
 }
 
 void World::Restart() {
+  resident_models_.reset();
   architectures_.reset();
   store_.reset();
   Open();

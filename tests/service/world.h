@@ -17,6 +17,7 @@
 #include "server/model/manifest.h"
 #include "server/service/architecture_registry.h"
 #include "server/service/context.h"
+#include "server/service/resident_models.h"
 #include "server/service/save_model.h"
 #include "server/store/store.h"
 #include "tests/testing/temp_dir.h"
@@ -34,6 +35,7 @@ class World {
   const Context& context() const { return context_; }
   store::Store& store() { return *store_; }
   ArchitectureRegistry& architectures() { return *architectures_; }
+  ResidentModels& resident_models() { return *resident_models_; }
 
   // Closes the store and opens it again, as a restart of the server does.
   void Restart();
@@ -64,6 +66,7 @@ class World {
   FileSystem& file_system_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<ArchitectureRegistry> architectures_;
+  std::unique_ptr<ResidentModels> resident_models_;
   Context context_;
 };
 

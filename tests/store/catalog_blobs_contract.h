@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/base/error_info.h"
@@ -18,6 +19,23 @@ template <typename Backend>
 class CatalogBlobs : public CatalogTest<Backend> {};
 
 TYPED_TEST_SUITE_P(CatalogBlobs);
+
+TYPED_TEST_P(CatalogBlobs, AManifestOfAnyLengthComesBackInItsOrder) {
+  ASSERT_OK(this->CommitSmall("tensor", {{"w", "1"}}).status());
+  for (const int length : {1, 15, 16, 17, 100}) {
+    NewCheckpoint request;
+    for (int i = 0; i < length; ++i) {
+      ManifestEntry entry = ManifestOf({{"w", "1"}}).entries[0];
+      entry.key = absl::StrCat("w", (i * 7) % 101);
+      request.manifest.entries.push_back(entry);
+      request.manifest.module_versions.push_back({entry.key, i});
+    }
+    const CheckpointName name = MakeCheckpointName(absl::StrCat("of-", length));
+    ASSERT_OK(this->catalog_->Commit(name, this->time_, request, {}).status());
+    EXPECT_THAT(this->catalog_->GetManifest(name),
+                testing::IsOkAndHolds(request.manifest));
+  }
+}
 
 TYPED_TEST_P(CatalogBlobs, AnEmptyManifestIsAllowed) {
   ASSERT_OK_AND_ASSIGN(const CommitResult result, this->Commit("one", {}, {}));
@@ -176,6 +194,38 @@ TYPED_TEST_P(CatalogBlobs, AMissingBlobIsAbortedAndChangesNothing) {
   EXPECT_THAT(this->List({}, 10), ::testing::IsEmpty());
 }
 
+// What a catalog remembers of blobs must not outlive them.
+TYPED_TEST_P(CatalogBlobs, ABlobThatIsGoneIsMissedHoweverOftenItWasNamed) {
+  const Tensors tensors = {{"a", "11"}, {"b", "222"}};
+  ASSERT_OK(this->CommitSmall("one", tensors).status());
+  ASSERT_OK(this->Commit("two", tensors, {}).status());
+  ASSERT_OK(this->Commit("three", tensors, {}).status());
+  for (const char* name : {"one", "two", "three"}) {
+    ASSERT_OK(this->catalog_->DeleteCheckpoint(MakeCheckpointName(name), false)
+                  .status());
+  }
+  // Another one has the row that one of them had.
+  ASSERT_OK(this->CommitSmall("other", {{"c", "33"}}).status());
+  EXPECT_THAT(this->Commit("four", tensors, {}),
+              testing::StatusIs(absl::StatusCode::kAborted));
+  ASSERT_OK(this->CommitSmall("five", tensors).status());
+  EXPECT_THAT(this->catalog_->ReadBlob(Digest::Of("11")),
+              testing::IsOkAndHolds("11"));
+}
+
+TYPED_TEST_P(CatalogBlobs, ABlobOfACommitThatFailedIsMissed) {
+  const Tensors tensors = {{"a", "11"}};
+  NewCheckpoint request;
+  request.manifest = ManifestOf(tensors);
+  const NewBlobs blobs = {.small = {{BlobOf("11"), "11"}}};
+  EXPECT_THAT(this->catalog_->Commit(
+                  MakeCheckpointName("one"), this->time_, request, blobs,
+                  [] { return absl::InternalError("no disk"); }),
+              testing::StatusIs(absl::StatusCode::kInternal));
+  EXPECT_THAT(this->Commit("two", tensors, {}),
+              testing::StatusIs(absl::StatusCode::kAborted));
+}
+
 TYPED_TEST_P(CatalogBlobs, AManifestThatContradictsItsBlobsIsRefused) {
   const std::vector<NewPack> packs = {this->PackOf('a', {{"a", "1111"}})};
   const auto refused = testing::StatusIs(absl::StatusCode::kInvalidArgument);
@@ -259,14 +309,16 @@ TYPED_TEST_P(CatalogBlobs, ASharedStorageIsAReferenceToo) {
 }
 
 REGISTER_TYPED_TEST_SUITE_P(
-    CatalogBlobs, AnEmptyManifestIsAllowed, BlobsAreFoundWhereTheyLie,
+    CatalogBlobs, AManifestOfAnyLengthComesBackInItsOrder,
+    AnEmptyManifestIsAllowed, BlobsAreFoundWhereTheyLie,
     TheEmptyBlobIsAlwaysThere, AKnownBlobStaysWhereItWas,
     APackThatBringsNothingNewIsUnused,
     ABlobThatTheManifestDoesNotNeedIsNotRecorded, ASmallBlobIsKeptAndReadBack,
     ASmallBlobThatTheManifestDoesNotNeedIsNotKept,
     ABlobIsKeptOnceInThePlaceWhereItCameFirst,
     AMissingBlobIsAbortedAndChangesNothing,
-    AManifestThatContradictsItsBlobsIsRefused,
+    ABlobThatIsGoneIsMissedHoweverOftenItWasNamed,
+    ABlobOfACommitThatFailedIsMissed, AManifestThatContradictsItsBlobsIsRefused,
     ACommitWhosePacksDoNotLastDidNotHappen,
     DeletingFreesWhatNobodyElseReferences, ASharedStorageIsAReferenceToo);
 

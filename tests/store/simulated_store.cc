@@ -20,9 +20,9 @@ const Tensors kTrials[] = {{{"trial", RandomBytes(140'000, 90)}},
 
 absl::StatusOr<std::string> DescribeTensors(Store& store,
                                             const CheckpointName& name) {
-  ASSIGN_OR_RETURN(const Manifest manifest, store.GetManifest(name));
+  ASSIGN_OR_RETURN(const auto manifest, store.GetManifest(name));
   std::string text;
-  for (const ManifestEntry& entry : manifest.entries) {
+  for (const ManifestEntry& entry : manifest->entries) {
     ASSIGN_OR_RETURN(const BlobData data, store.OpenBlob(entry.digest));
     if (Digest::Of(data.bytes) != entry.digest) {
       return absl::DataLossError(absl::StrCat(entry.key, " has other bytes"));

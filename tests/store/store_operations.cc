@@ -97,8 +97,10 @@ absl::Status CopyTheLog(SimulatedStore&) {
 
 absl::Status Prepare(Store& store) {
   RETURN_IF_ERROR(store.PutArchitecture(MakeArchitecture("Old", 3)));
-  RETURN_IF_ERROR(Answer(Save(
-      store, kOwn, {.labels = {{"kind", "own"}}, .alias = MakeAlias("own")})));
+  RETURN_IF_ERROR(Answer(Save(store, kOwn,
+                              {.labels = {{"kind", "own"}},
+                               .alias = MakeAlias("own"),
+                               .request_id = "r0"})));
   RETURN_IF_ERROR(Answer(Save(store, kShared, {.alias = MakeAlias("shared")})));
   RETURN_IF_ERROR(Answer(
       SaveReferences(store, kShared, {.alias = MakeAlias("also-shared")})));
@@ -140,6 +142,11 @@ const std::vector<StoreOperation>& StoreOperations() {
        15},
       {"SaveFromAllSources",
        [](SimulatedStore& s) { return SaveFromAllSources(s.store()); }, 30},
+      {"SaveThatWasAnswered",
+       [](SimulatedStore& s) {
+         return Answer(Save(s.store(), kPack, {.request_id = "r0"}));
+       },
+       5},
       {"WarmStart",
        [](SimulatedStore& s) { return WarmStart(s.store(), kOwn, kHead); }, 15},
       {"WarmStartWithASmallHead",

@@ -437,6 +437,32 @@ TEST_F(StoreTest, APackThatIsGoneOrCutIsDataLoss) {
               StatusIs(absl::StatusCode::kDataLoss));
 }
 
+TEST_F(StoreTest, PacksWithoutTheirCatalogAreRefusedAndNotTouched) {
+  ASSERT_OK(Save(*store_, {{"w", RandomBytes(140'000, 1)}}));
+  store_.reset();
+  const std::vector<std::string> packs = FilesIn(paths_.PacksDir());
+  const std::string away = paths_.Catalog() + ".away";
+  for (const bool is_empty : {false, true}) {
+    SCOPED_TRACE(is_empty);
+    std::filesystem::rename(paths_.Catalog(), away);
+    if (is_empty) std::ofstream{paths_.Catalog()};
+    EXPECT_THAT(OpenStore(data_dir_),
+                StatusIs(absl::StatusCode::kFailedPrecondition,
+                         HasSubstr(paths_.Catalog())));
+    EXPECT_EQ(FilesIn(paths_.PacksDir()), packs);
+    std::filesystem::rename(away, paths_.Catalog());
+  }
+  Open();
+  EXPECT_OK(CheckDisk(data_dir_));
+  // What nobody needs is no reason to refuse.
+  store_.reset();
+  std::filesystem::remove(paths_.Catalog());
+  for (const std::string& pack : packs) {
+    std::filesystem::remove(paths_.Pack(pack));
+  }
+  Open();
+}
+
 TEST_F(StoreTest, ASmallTensorWhoseBytesAreLostIsDataLoss) {
   SaveOne("small");
   ASSERT_OK(SqliteDb::Open(paths_.Catalog())

@@ -15,16 +15,14 @@
 
 namespace warmstart::testing {
 
-inline const absl::Status& GetStatus(const absl::Status& status) {
-  return status;
-}
+inline absl::Status GetStatus(const absl::Status& status) { return status; }
 template <typename T>
-const absl::Status& GetStatus(const absl::StatusOr<T>& status_or) {
+absl::Status GetStatus(const absl::StatusOr<T>& status_or) {
   return status_or.status();
 }
 
 MATCHER(IsOk, negation ? "is not OK" : "is OK") {
-  const absl::Status& status = GetStatus(arg);
+  const absl::Status status = GetStatus(arg);
   if (!status.ok()) *result_listener << "which is " << status.ToString();
   return status.ok();
 }
@@ -33,7 +31,7 @@ MATCHER(IsOk, negation ? "is not OK" : "is OK") {
 MATCHER_P2(StatusIs, code, message_matcher,
            absl::StatusCodeToString(code) + " whose message " +
                ::testing::DescribeMatcher<std::string>(message_matcher)) {
-  const absl::Status& status = GetStatus(arg);
+  const absl::Status status = GetStatus(arg);
   *result_listener << "which is " << status.ToString();
   return status.code() == code &&
          ::testing::ExplainMatchResult(

@@ -106,7 +106,7 @@ TEST_P(DevicePlacementTest, ComputedValuesAndTheirCountsEqualTheHosts) {
 
 TEST_P(DevicePlacementTest, SkippingTakesWhatDrawingTakes) {
   const TensorSpec spec = testing::Spec(DType::kFloat32, {70001});
-  const Distribution distribution{Distribution::Kind::kUniform, 0, 1};
+  const Filling filling = UniformInit{0, 1};
   std::string bytes(spec.num_bytes(), '\0');
   std::string after_draw(spec.num_bytes(), '\0');
   std::string after_skip(spec.num_bytes(), '\0');
@@ -114,12 +114,10 @@ TEST_P(DevicePlacementTest, SkippingTakesWhatDrawingTakes) {
     const std::unique_ptr<Placement> placement = MakeDevicePlacement(device_);
     at::Generator drawn = placement->NewGenerator(1);
     at::Generator skipped = placement->NewGenerator(1);
-    placement->Initialize(distribution, spec, drawn, absl::MakeSpan(bytes));
-    placement->Skip(distribution, spec, skipped);
-    placement->Initialize(distribution, spec, drawn,
-                          absl::MakeSpan(after_draw));
-    placement->Initialize(distribution, spec, skipped,
-                          absl::MakeSpan(after_skip));
+    placement->Initialize(filling, spec, drawn, absl::MakeSpan(bytes));
+    placement->Skip(filling, spec, skipped);
+    placement->Initialize(filling, spec, drawn, absl::MakeSpan(after_draw));
+    placement->Initialize(filling, spec, skipped, absl::MakeSpan(after_skip));
   }));
   EXPECT_NE(after_draw, bytes);
   EXPECT_EQ(after_draw, after_skip);

@@ -13,10 +13,13 @@ Nonlinearity NonlinearityFromName(const std::string& name) {
   if (name == "relu") return Nonlinearity::kRelu;
   if (name == "linear") return Nonlinearity::kLinear;
   if (name == "tanh") return Nonlinearity::kTanh;
+  if (name == "sigmoid") return Nonlinearity::kSigmoid;
+  if (name == "selu") return Nonlinearity::kSelu;
   return Nonlinearity::kLeakyRelu;
 }
 
-KaimingUniformInit KaimingFromJson(const nlohmann::json& json) {
+template <typename Init>
+Init KaimingFromJson(const nlohmann::json& json) {
   return {.a = json["a"],
           .mode = json["mode"] == "fan_in" ? FanMode::kFanIn : FanMode::kFanOut,
           .nonlinearity = NonlinearityFromName(json["nonlinearity"])};
@@ -62,10 +65,24 @@ OwnedTensor TensorFromJson(const nlohmann::json& json) {
 Initializer InitializerFromJson(const nlohmann::json& json) {
   const std::string kind = json["kind"];
   if (kind == "constant") return ConstantInit{json["value"]};
-  if (kind == "normal") return NormalInit{json["mean"], json["std"]};
+  if (kind == "normal") {
+    NormalInit normal{json["mean"], json["std"]};
+    if (json.contains("zero_row")) normal.zero_row = json["zero_row"];
+    return normal;
+  }
   if (kind == "uniform") return UniformInit{json["low"], json["high"]};
   if (kind == "fan_in_uniform") return FanInUniformInit{json["fan_in"]};
-  return KaimingFromJson(json);
+  if (kind == "xavier_uniform") return XavierUniformInit{json["gain"]};
+  if (kind == "xavier_normal") return XavierNormalInit{json["gain"]};
+  if (kind == "trunc_normal") {
+    return TruncNormalInit{json["mean"], json["std"], json["a"], json["b"]};
+  }
+  if (kind == "orthogonal") return OrthogonalInit{json["gain"]};
+  if (kind == "sparse") return SparseInit{json["sparsity"], json["std"]};
+  if (kind == "eye") return EyeInit{};
+  if (kind == "dirac") return DiracInit{json["groups"]};
+  if (kind == "kaiming_normal") return KaimingFromJson<KaimingNormalInit>(json);
+  return KaimingFromJson<KaimingUniformInit>(json);
 }
 
 Architecture SchemaFromExpectations() {

@@ -40,7 +40,7 @@ std::string Drawn(const ArchitectureEntry& entry, uint64_t seed,
   EXPECT_OK(GuardTorch([&] {
     const std::unique_ptr<Placement> placement = MakeHostPlacement();
     at::Generator generator = placement->NewGenerator(KeySeed(seed, entry.key));
-    placement->Initialize(DistributionOf(entry.initializer, entry.spec.shape()),
+    placement->Initialize(FillingOf(entry.initializer, entry.spec.shape()),
                           entry.spec, generator, output.span());
   }));
   return std::string(output.view());
@@ -115,16 +115,14 @@ TEST(HostPlacementTest, UnalignedOutputsGetTheSameFreshValues) {
 TEST(HostPlacementTest, SkippingTakesWhatDrawingTakes) {
   for (const ArchitectureEntry& entry :
        testing::SchemaFromExpectations().entries) {
-    const Distribution distribution =
-        DistributionOf(entry.initializer, entry.spec.shape());
+    const Filling filling = FillingOf(entry.initializer, entry.spec.shape());
     std::string bytes(entry.spec.num_bytes(), '\0');
     const std::unique_ptr<Placement> placement = MakeHostPlacement();
     at::Generator drawn = placement->NewGenerator(1);
     at::Generator skipped = placement->NewGenerator(1);
     ASSERT_OK(GuardTorch([&] {
-      placement->Initialize(distribution, entry.spec, drawn,
-                            absl::MakeSpan(bytes));
-      placement->Skip(distribution, entry.spec, skipped);
+      placement->Initialize(filling, entry.spec, drawn, absl::MakeSpan(bytes));
+      placement->Skip(filling, entry.spec, skipped);
       EXPECT_TRUE(drawn.get_state().equal(skipped.get_state()))
           << entry.key << " " << entry.spec.ToString();
     }));
@@ -133,16 +131,15 @@ TEST(HostPlacementTest, SkippingTakesWhatDrawingTakes) {
 
 TEST(HostPlacementTest, WhatTorchDoesNotDrawIsRefused) {
   std::string bytes(8, '\0');
-  EXPECT_THAT(GuardTorch([&] {
-                const std::unique_ptr<Placement> placement =
-                    MakeHostPlacement();
-                at::Generator generator = placement->NewGenerator(1);
-                placement->Initialize({Distribution::Kind::kNormal, 0, 1},
-                                      testing::Spec(DType::kInt64, {1}),
-                                      generator, absl::MakeSpan(bytes));
-              }),
-              StatusIs(absl::StatusCode::kInvalidArgument,
-                       ::testing::HasSubstr("not implemented for 'Long'")));
+  EXPECT_THAT(
+      GuardTorch([&] {
+        const std::unique_ptr<Placement> placement = MakeHostPlacement();
+        at::Generator generator = placement->NewGenerator(1);
+        placement->Initialize(NormalInit{}, testing::Spec(DType::kInt64, {1}),
+                              generator, absl::MakeSpan(bytes));
+      }),
+      StatusIs(absl::StatusCode::kInvalidArgument,
+               ::testing::HasSubstr("not implemented for 'Long'")));
 }
 
 }  // namespace

@@ -154,12 +154,93 @@ def initializer_cases():
                     yield dtype, shape, kaiming(mode, "leaky_relu", a)
                 for nonlinearity in ["relu", "linear", "tanh"]:
                     yield dtype, shape, kaiming(mode, nonlinearity, 0.3)
+    yield from fan_cases()
+    yield from trunc_normal_cases()
+    yield from matrix_cases()
+    yield from embedding_cases()
+    yield from dirac_cases()
     for fan_in in [0, 1, 75, 400, 784]:
         yield "float32", [10], {"kind": "fan_in_uniform", "fan_in": fan_in}
         yield "float64", [120], {"kind": "fan_in_uniform", "fan_in": fan_in}
     for dtype in DTYPES:
         for value in constants(dtype):
             yield dtype, [7, 3], {"kind": "constant", "value": value}
+
+
+def fan_cases():
+    """Xavier and kaiming_normal: of every type that they do, of every rank."""
+    shapes = [[10, 84], [3, 5], [4, 3, 2], [6, 3, 5, 5], [2, 3, 4, 5, 2], [0, 4]]
+    for dtype in FLOATS + COMPLEXES + FLOAT8S:
+        for shape in shapes:
+            for gain in [1.0, 5.0 / 3, 0.0]:
+                yield dtype, shape, {"kind": "xavier_uniform", "gain": gain}
+                yield dtype, shape, {"kind": "xavier_normal", "gain": gain}
+            for mode in ["fan_in", "fan_out"]:
+                normal = kaiming(mode, "leaky_relu", 0.0)
+                yield dtype, shape, {**normal, "kind": "kaiming_normal"}
+    for shape in [[10, 84], [6, 3, 5, 5]]:
+        for name in ["leaky_relu", "relu", "linear", "tanh", "sigmoid", "selu"]:
+            yield "float32", shape, kaiming("fan_in", name, 0.3)
+            normal = kaiming("fan_out", name, 0.3)
+            yield "float32", shape, {**normal, "kind": "kaiming_normal"}
+    yield "float32", [0], kaiming("fan_in", "relu", 0.0)
+    big = [3, PIECE // 2 + 9]
+    for kind in ["xavier_uniform", "xavier_normal"]:
+        yield "float32", big, {"kind": kind, "gain": 1.0}
+        yield "float8_e4m3fn", big, {"kind": kind, "gain": 1.0}
+
+
+def trunc_normal_cases():
+    """As timm and others call it, too: narrow, and cut off on one side."""
+    bounds = [(0.0, 1.0, -2.0, 2.0), (0.0, 0.02, -2.0, 2.0), (0.5, 0.1, 0.45, 3.0)]
+    shapes = [[], [1], [15], [16], [33], [4, 4], [0, 5], [3, 2, 4, 5, 2], [70001]]
+    for dtype in FLOATS + FLOAT8S:
+        for shape in shapes:
+            for mean, std, a, b in bounds:
+                yield dtype, shape, trunc_normal(mean, std, a, b)
+    for dtype in ["float8_e5m2", "float32", "float64", "bfloat16"]:
+        for count in [PIECE - 1, PIECE + 15, 2 * PIECE + 7]:
+            yield dtype, [count], trunc_normal(0.0, 1.0, -2.0, 2.0)
+
+
+def matrix_cases():
+    """What needs the whole tensor, or is of two dimensions alone."""
+    shapes = [[7, 3], [3, 7], [5, 5], [1, 9], [9, 1], [1, 1], [0, 3], [3, 0]]
+    for shape in [*shapes, [4, 3, 2], [2, 3, 4, 5], [40, 2, 2, 2, 2], [96, 64]]:
+        for dtype in ["float32", "float64"]:
+            for gain in [1.0, math.sqrt(2), -0.5]:
+                yield dtype, shape, {"kind": "orthogonal", "gain": gain}
+    yield "float32", [900, 700], {"kind": "sparse", "sparsity": 0.3, "std": 1.0}
+    for shape in [*shapes, [64, 40]]:
+        for dtype in [*FLOATS, "complex32", *COMPLEXES, *FLOAT8S]:
+            for sparsity in [0.0, 0.1, 0.5, 1.0]:
+                sparse = {"kind": "sparse", "sparsity": sparsity, "std": 0.01}
+                yield dtype, shape, sparse
+    for shape in shapes:
+        for dtype in DTYPES:
+            if dtype not in ["complex32", "uint16", "uint32", "uint64"]:
+                yield dtype, shape, {"kind": "eye"}
+
+
+def embedding_cases():
+    """The rows that nn.Embedding(padding_idx=...) makes zero."""
+    shapes = [([10, 16], 3), ([4], 0), ([3, 5], 2), ([2, PIECE], 1)]
+    for shape, row in shapes:
+        for dtype in ["float32", "bfloat16", "complex64", "float8_e4m3fn"]:
+            normal = {"kind": "normal", "mean": 0.0, "std": 1.0, "zero_row": row}
+            yield dtype, shape, normal
+
+
+def dirac_cases():
+    shapes = [[6, 3, 5], [4, 8, 3, 3], [6, 2, 3, 4, 5], [2, 2, 1, 1], [0, 3, 2]]
+    for dtype in DTYPES:
+        for shape in shapes:
+            for groups in [1, 2]:
+                yield dtype, shape, {"kind": "dirac", "groups": groups}
+
+
+def trunc_normal(mean, std, a, b):
+    return {"kind": "trunc_normal", "mean": mean, "std": std, "a": a, "b": b}
 
 
 def constants(dtype):
@@ -184,28 +265,36 @@ def key_seed(seed, key):
 
 def initialize(tensor, init, generator):
     kind = init["kind"]
+    function = getattr(nn.init, f"{kind}_", None)
+    arguments = {key: value for key, value in init.items() if key != "kind"}
+    row = arguments.pop("zero_row", None)
     if kind == "constant" and str(init["value"]) == "0.0":
         nn.init.zeros_(tensor)
     elif kind == "constant":
         nn.init.constant_(tensor, init["value"])
-    elif kind == "normal":
-        nn.init.normal_(tensor, init["mean"], init["std"], generator=generator)
+    elif kind in ["eye", "dirac"]:
+        function(tensor, **arguments)
     elif kind == "uniform":
         nn.init.uniform_(tensor, init["low"], init["high"], generator=generator)
-    elif kind == "kaiming_uniform":
-        nn.init.kaiming_uniform_(
-            tensor, init["a"], init["mode"], init["nonlinearity"], generator
-        )
+    elif kind == "sparse":
+        # Its permutations come from the default generator.
+        torch.default_generator.set_state(generator.get_state())
+        nn.init.sparse_(tensor, **arguments)
+    elif kind != "fan_in_uniform":
+        function(tensor, **arguments, generator=generator)
     elif init["fan_in"] == 0:
         nn.init.zeros_(tensor)
     else:
         bound = 1 / math.sqrt(init["fan_in"])
         nn.init.uniform_(tensor, -bound, bound, generator=generator)
+    if row is not None:
+        tensor[row].zero_()
 
 
 def fresh(dtype, shape, init, seed, key):
     # PyTorch draws no float8.
-    float8 = dtype.startswith("float8") and init["kind"] != "constant"
+    is_drawn = init["kind"] not in ["constant", "eye", "dirac"]
+    float8 = dtype.startswith("float8") and is_drawn
     drawn = torch.empty(shape, dtype=getattr(torch, "float32" if float8 else dtype))
     generator = torch.Generator().manual_seed(key_seed(seed, key))
     initialize(drawn, init, generator)

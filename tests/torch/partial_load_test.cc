@@ -181,6 +181,46 @@ TEST_P(PartialLoadTest, AnotherInitializerTakesThePlaceOfTheSchemas) {
   EXPECT_THAT(testing::ToFloats(output_.bytes), ElementsAre(9, 9, 9, 9));
 }
 
+TEST_P(PartialLoadTest, StoredInitializersTakeTheValuesThatAreGiven) {
+  AddEntry("stored", {2, 2}, StoredInit{});
+  LoadEntry load = testing::Fresh(3, output_);
+  load.stored = testing::View(source_);
+  EXPECT_OK(Load({load}));
+  EXPECT_EQ(output_.bytes, source_.bytes);
+}
+
+TEST_P(PartialLoadTest, StoredValuesAreTheFreshOnesInAComputationToo) {
+  AddEntry("stored", {2, 2}, StoredInit{});
+  const OwnedTensor row = testing::Floats({1, 2}, {8, 9});
+  ASSERT_OK_AND_ASSIGN(
+      const DerivationPtr value,
+      Derive(OverwriteOp{{0, 0}},
+             {FreshTensor(schema_.entries[3].spec), sources_.Add(row)}));
+  LoadEntry load = testing::Load(3, value, output_);
+  load.stored = testing::View(source_);
+  EXPECT_OK(Load({load}));
+  EXPECT_THAT(testing::ToFloats(output_.bytes), ElementsAre(8, 9, 3, 4));
+}
+
+TEST_P(PartialLoadTest, StoredValuesThatAreMissingOrDoNotFitAreRefused) {
+  AddEntry("stored", {2, 2}, StoredInit{});
+  LoadEntry load = testing::Fresh(3, output_);
+  EXPECT_THAT(Load({load}), StatusIs(absl::StatusCode::kInvalidArgument,
+                                     "stored: the stored tensor is not there"));
+  const OwnedTensor flat = testing::Floats({4}, {1, 2, 3, 4});
+  load.stored = testing::View(flat);
+  EXPECT_THAT(Load({load}),
+              StatusIs(absl::StatusCode::kInvalidArgument,
+                       "stored: the stored tensor is float32 [4], not "
+                       "float32 [2, 2]"));
+}
+
+TEST_P(PartialLoadTest, EmptyStoredTensorsNeedNoValues) {
+  AddEntry("empty", {0, 2}, StoredInit{});
+  OwnedTensor empty = testing::Floats({0, 2}, {});
+  EXPECT_OK(Load({testing::Fresh(3, empty)}));
+}
+
 TEST_P(PartialLoadTest, TiedEntriesHaveTheFreshValuesOfTheirOriginal) {
   AddEntry("embed", {20}, NormalInit{});
   AddEntry("head", {20}, NormalInit{5, 1});

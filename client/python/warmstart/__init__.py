@@ -17,13 +17,14 @@ from warmstart.conversions import rules_from_transformers
 from warmstart.errors import WarmstartError
 from warmstart.schema import architecture_of
 from warmstart.v1.matching_pb2 import ConvertStep, KeyRule, LoraAdapter, Widening
-from warmstart.v1.model_initializer_pb2 import Source
+from warmstart.v1.model_initializer_pb2 import RandomTensor, Source
 
 __all__ = [
     "Client",
     "ConvertStep",
     "KeyRule",
     "LoraAdapter",
+    "RandomTensor",
     "Source",
     "WarmstartError",
     "Widening",

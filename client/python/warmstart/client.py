@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import tempfile
 import uuid
+import warnings
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, TypeVar
 
-from warmstart import registration, requests, schema, transfer
+from warmstart import registration, requests, schema, tensors, transfer
 from warmstart.connection import Connection
 from warmstart.v1 import (
     architectures_pb2,
@@ -19,6 +20,8 @@ from warmstart.v1 import (
     matching_pb2,
     model_initializer_pb2,
     model_initializer_pb2_grpc,
+    server_info_pb2,
+    server_info_pb2_grpc,
 )
 
 if TYPE_CHECKING:
@@ -52,6 +55,7 @@ class Client:
         self._models = model_initializer_pb2_grpc.ModelInitializerStub(channel)
         self._checkpoints = checkpoints_pb2_grpc.CheckpointsStub(channel)
         self._architectures = architectures_pb2_grpc.ArchitecturesStub(channel)
+        self._information = server_info_pb2_grpc.ServerInformationStub(channel)
 
     def __enter__(self) -> Client:
         """Returns the client, which is closed at the end of the block."""
@@ -242,24 +246,62 @@ class Client:
         )
         return self._connection.call(self._models.WarmStart, request)
 
+    def forward(
+        self,
+        handle: str,
+        *inputs: tensors.InputLike,
+        architecture: str | None = None,
+        device: str | None = None,
+        **named: tensors.InputLike,
+    ) -> torch.Tensor | dict[str, torch.Tensor]:
+        """Runs a checkpoint, in evaluation mode.
+
+        A note of the server's, such as that an output has NaNs, is a warning.
+
+        Args:
+            handle: The checkpoint.
+            *inputs: Tensors, as the module's forward takes them; a `RandomTensor`
+                is drawn by the server.
+            architecture: What to run it as; what it was saved as where it is
+                None.
+            device: Where it runs: "cpu", "cuda", "cuda:N", "auto".
+            **named: The inputs by their names, in place of `inputs`.
+
+        Returns:
+            The output or, where the model has several, a dict of them by name.
+        """
+        request = model_initializer_pb2.ForwardRequest(
+            checkpoint=handle,
+            architecture=architecture or "",
+            device=device or "",
+            inputs=tensors.inputs(inputs, named),
+        )
+        response = self._connection.call(self._models.Forward, request)
+        for note in response.notes:
+            warnings.warn(note, stacklevel=2)
+        return tensors.outputs(response.outputs)
+
     # Checkpoints.
 
     def download(
         self,
-        handle: str,
+        handle: str | Mapping[str, str],
         path: transfer.PathLike,
         *,
         format: str | None = None,
-    ) -> str:
-        """Writes a checkpoint to a file, which is there whole or not at all.
+    ) -> str | dict[str, str]:
+        """Writes checkpoints to a file, which is there whole or not at all.
 
         Args:
-            handle: The checkpoint.
+            handle: The checkpoint; or several, by the keys of their state_dicts
+                in the file, as {"modelA": handle, "modelB": other}. In
+                safetensors, tensors' keys begin with those and a dot.
             path: The file, which is replaced where it exists.
             format: "torch", the default, or "safetensors".
 
         Returns:
-            The checkpoint's name, also where `handle` is an alias.
+            The checkpoint's name, also where `handle` is an alias; of several,
+            their names by the same keys.
         """
         with transfer.whole_or_nothing(Path(path)) as file:
             return self._download(handle, file, format)
@@ -441,6 +483,14 @@ class Client:
             architectures_pb2.DeleteArchitectureRequest(name=name, force=force),
         )
 
+    # The server.
+
+    def server_info(self) -> server_info_pb2.ServerInfo:
+        """Tells versions, devices, and the models that are resident on them."""
+        return self._connection.call(
+            self._information.GetServerInfo, server_info_pb2.GetServerInfoRequest()
+        )
+
     def _save(
         self,
         header: model_initializer_pb2.SaveModelHeader,
@@ -454,21 +504,29 @@ class Client:
             )
         )
 
-    def _download(self, handle: str, file: IO[bytes], file_format: str | None) -> str:
-        request = checkpoints_pb2.DownloadCheckpointRequest(
-            name=handle, format=requests.file_format(file_format)
-        )
+    def _download(
+        self,
+        handle: str | Mapping[str, str],
+        file: IO[bytes],
+        file_format: str | None,
+    ) -> str | dict[str, str]:
+        request = requests.download(handle, file_format)
 
-        def resume() -> str:
-            # What was written stays: a file's bytes are always the same. The name
-            # is kept too, since an alias may move between two tries.
+        def resume() -> str | dict[str, str]:
+            # What was written stays: a file's bytes are always the same. The names
+            # are kept too, since an alias may move between two tries.
             request.offset = file.tell()
             stream = self._checkpoints.DownloadCheckpoint(
                 request, **self._connection.call_options
             )
             for message in stream:
                 request.name = message.checkpoint or request.name
+                # The first message alone has them.
+                for i, name in enumerate(message.part_checkpoints):
+                    request.parts[i].checkpoint = name
                 file.write(message.chunk)
+            if request.parts:
+                return {part.key: part.checkpoint for part in request.parts}
             return request.name
 
         return self._connection.retry(resume)

@@ -123,6 +123,23 @@ def file_format(name: str | None) -> checkpoints_pb2.FileFormat | None:
     return _enum_value(checkpoints_pb2.FileFormat, "FILE_FORMAT_", name)
 
 
+def download(
+    handle: str | Mapping[str, str], name: str | None
+) -> checkpoints_pb2.DownloadCheckpointRequest:
+    """The request for one checkpoint, or for several by their keys."""
+    if isinstance(handle, str):
+        return checkpoints_pb2.DownloadCheckpointRequest(
+            name=handle, format=file_format(name)
+        )
+    parts = [
+        checkpoints_pb2.DownloadPart(key=key, checkpoint=one)
+        for key, one in handle.items()
+    ]
+    return checkpoints_pb2.DownloadCheckpointRequest(
+        parts=parts, format=file_format(name)
+    )
+
+
 def _choice(message, choice: Choice) -> dict[str, object]:
     """The field of a message's only oneof that `choice` sets, as an argument."""
     [oneof] = message.DESCRIPTOR.oneofs_by_name.values()

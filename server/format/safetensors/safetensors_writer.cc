@@ -122,4 +122,17 @@ absl::StatusOr<FileLayout> LayoutSafetensorsFile(const Manifest& manifest) {
   return layout;
 }
 
+absl::StatusOr<FileLayout> LayoutSafetensorsFile(
+    absl::Span<const FilePart> parts) {
+  Manifest all;
+  for (const FilePart& part : parts) {
+    for (const ManifestEntry& entry : part.manifest.entries) {
+      all.entries.push_back({.key = absl::StrCat(part.key, ".", entry.key),
+                             .spec = entry.spec,
+                             .digest = entry.digest});
+    }
+  }
+  return LayoutSafetensorsFile(all);
+}
+
 }  // namespace warmstart::format

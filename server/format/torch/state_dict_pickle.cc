@@ -88,12 +88,18 @@ struct SharedState {
   PickleWriter::MemoIndex name = 0;
 };
 
+// Writes one state_dict; the pickle may have several.
 class StateDictPickler {
  public:
-  explicit StateDictPickler(const Manifest& manifest)
-      : manifest_(manifest), shared_(manifest.storages.size()) {}
+  // Storages that the state_dict refers to are added to `storages`.
+  StateDictPickler(const Manifest& manifest, PickleWriter& writer,
+                   std::vector<PickledStorage>& storages)
+      : manifest_(manifest),
+        writer_(writer),
+        storages_(storages),
+        shared_(manifest.storages.size()) {}
 
-  absl::StatusOr<StateDictPickle> Pickle() {
+  absl::Status Write() {
     for (const ManifestEntry& entry : manifest_.entries) {
       if (entry.view.has_value()) RETURN_IF_ERROR(CheckView(entry));
     }
@@ -103,7 +109,7 @@ class StateDictPickler {
       Tensor(entry);
     });
     if (!manifest_.module_versions.empty()) Metadata();
-    return StateDictPickle{std::move(writer_).Finish(), std::move(storages_)};
+    return absl::OkStatus();
   }
 
  private:
@@ -247,15 +253,35 @@ class StateDictPickler {
   }
 
   const Manifest& manifest_;
-  PickleWriter writer_;
+  PickleWriter& writer_;
+  std::vector<PickledStorage>& storages_;
   std::vector<SharedState> shared_;
-  std::vector<PickledStorage> storages_;
 };
 
 }  // namespace
 
 absl::StatusOr<StateDictPickle> PickleStateDict(const Manifest& manifest) {
-  return StateDictPickler(manifest).Pickle();
+  PickleWriter writer;
+  StateDictPickle pickle;
+  RETURN_IF_ERROR(StateDictPickler(manifest, writer, pickle.storages).Write());
+  pickle.bytes = std::move(writer).Finish();
+  return pickle;
+}
+
+absl::StatusOr<StateDictPickle> PickleStateDicts(
+    absl::Span<const FilePart> parts) {
+  PickleWriter writer;
+  StateDictPickle pickle;
+  writer.EmptyDict();
+  if (!parts.empty()) writer.Mark();
+  for (const FilePart& part : parts) {
+    writer.String(part.key);
+    RETURN_IF_ERROR(
+        StateDictPickler(part.manifest, writer, pickle.storages).Write());
+  }
+  if (!parts.empty()) writer.SetItems();
+  pickle.bytes = std::move(writer).Finish();
+  return pickle;
 }
 
 }  // namespace warmstart::format

@@ -8,6 +8,8 @@
 #include <vector>
 
 #include "absl/status/statusor.h"
+#include "absl/types/span.h"
+#include "server/format/writer.h"
 #include "server/model/digest.h"
 #include "server/model/manifest.h"
 
@@ -34,6 +36,11 @@ struct StateDictPickle {
 // INTERNAL, naming the key, for a view that does not lie inside its storage:
 // loading the file would fail.
 absl::StatusOr<StateDictPickle> PickleStateDict(const Manifest& manifest);
+
+// A dict of such OrderedDicts, by the keys of the parts. Parts share no
+// storage.
+absl::StatusOr<StateDictPickle> PickleStateDicts(
+    absl::Span<const FilePart> parts);
 
 }  // namespace warmstart::format
 

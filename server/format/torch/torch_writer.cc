@@ -28,12 +28,9 @@ std::string SerializationId(const StateDictPickle& pickle) {
   return absl::StrFormat("%020d%020d", halves[0], halves[1]);
 }
 
-}  // namespace
-
 // The records and their order are those of torch.save in PyTorch 2.11.
-absl::StatusOr<FileLayout> LayoutTorchFile(const Manifest& manifest,
-                                           Crc32Of crc32_of) {
-  ASSIGN_OR_RETURN(const StateDictPickle pickle, PickleStateDict(manifest));
+absl::StatusOr<FileLayout> LayoutZip(const StateDictPickle& pickle,
+                                     Crc32Of crc32_of) {
   ZipLayout zip("archive");
   zip.AddLiteral("data.pkl", pickle.bytes);
   zip.AddLiteral(".format_version", "1");
@@ -51,6 +48,20 @@ absl::StatusOr<FileLayout> LayoutTorchFile(const Manifest& manifest,
   zip.AddLiteral("version", "3\n");
   zip.AddLiteral(".data/serialization_id", SerializationId(pickle));
   return std::move(zip).Finish();
+}
+
+}  // namespace
+
+absl::StatusOr<FileLayout> LayoutTorchFile(const Manifest& manifest,
+                                           Crc32Of crc32_of) {
+  ASSIGN_OR_RETURN(const StateDictPickle pickle, PickleStateDict(manifest));
+  return LayoutZip(pickle, crc32_of);
+}
+
+absl::StatusOr<FileLayout> LayoutTorchFile(absl::Span<const FilePart> parts,
+                                           Crc32Of crc32_of) {
+  ASSIGN_OR_RETURN(const StateDictPickle pickle, PickleStateDicts(parts));
+  return LayoutZip(pickle, crc32_of);
 }
 
 }  // namespace warmstart::format

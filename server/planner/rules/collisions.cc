@@ -17,7 +17,7 @@ namespace {
 // "x.w", or what a computed tensor is made of: "q.w', 'k.w' and 3 more".
 std::string NamesOf(const PlanSource& source, const NamedTensor& tensor) {
   constexpr size_t kListed = 3;
-  const std::vector<SourceOp> made_of = SourcesOf(*tensor.value);
+  const auto made_of = SourcesOf(*tensor.value);
   std::vector<absl::string_view> names;
   for (size_t i = 0; i < std::min(made_of.size(), kListed); ++i) {
     names.push_back(source.manifest->entries[made_of[i].entry].key);
@@ -30,7 +30,7 @@ std::string NamesOf(const PlanSource& source, const NamedTensor& tensor) {
 }
 
 std::string FirstNameOf(const PlanSource& source, const NamedTensor& tensor) {
-  const std::vector<SourceOp> made_of = SourcesOf(*tensor.value);
+  const auto made_of = SourcesOf(*tensor.value);
   return made_of.empty() ? "" : source.manifest->entries[made_of[0].entry].key;
 }
 

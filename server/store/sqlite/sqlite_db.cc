@@ -2,6 +2,7 @@
 
 #include <errno.h>
 #include <sqlite3.h>
+#include <string.h>
 
 #include "absl/strings/str_cat.h"
 
@@ -63,6 +64,14 @@ absl::StatusCode CodeOfSqlite(int code, int system_errno) {
   }
 }
 
+// What SQLite says does not tell one trouble with the disk from another.
+std::string ReasonOf(int code, int system_errno) {
+  const bool is_of_disk =
+      (code & 0xFF) == SQLITE_IOERR || (code & 0xFF) == SQLITE_CANTOPEN;
+  if (!is_of_disk || system_errno == 0) return "";
+  return absl::StrCat(": ", strerror(system_errno));
+}
+
 // Of the call that failed just now, before which errno was 0: SQLite keeps the
 // errno for sqlite3_system_errno, but not that of a COMMIT.
 absl::Status ErrorOf(const std::string& path, sqlite3* handle) {
@@ -71,7 +80,7 @@ absl::Status ErrorOf(const std::string& path, sqlite3* handle) {
   return absl::Status(
       CodeOfSqlite(code, system_errno),
       absl::StrCat("catalog '", path, "': ", sqlite3_errmsg(handle),
-                   " (SQLite error ", code, ")"));
+                   ReasonOf(code, system_errno), " (SQLite error ", code, ")"));
 }
 
 }  // namespace

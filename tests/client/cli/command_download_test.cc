@@ -66,6 +66,30 @@ TEST_F(DownloadCommandTest, WhereToIsRequired) {
   EXPECT_THAT(ran.err, HasSubstr("-o FILE is missing"));
 }
 
+TEST_F(DownloadCommandTest, SeveralHandlesAreOneFileUnderTheKeysGiven) {
+  const std::string path = dir_.Join("both.pt");
+  const Ran ran = Run({"download", "aliases/a", "aliases/b", "-o", path, "--as",
+                       "modelA,modelB"});
+  EXPECT_EQ(ran.exit_code, 0) << ran.err;
+  EXPECT_EQ(ran.out, "downloaded checkpoints/c1, checkpoints/c2 to " + path +
+                         ": 2.0 KiB\n");
+  EXPECT_TRUE(ReadFile(path) == file_);
+  ASSERT_EQ(request_.parts_size(), 2);
+  EXPECT_EQ(request_.name(), "");
+  EXPECT_EQ(request_.parts(0).checkpoint(), "aliases/a");
+  EXPECT_EQ(request_.parts(1).key(), "modelB");
+}
+
+TEST_F(DownloadCommandTest, EachOfSeveralHandlesNeedsAKey) {
+  const std::string path = dir_.Join("both.pt");
+  const Ran without = Run({"download", "a", "b", "-o", path});
+  EXPECT_EQ(without.exit_code, 2);
+  EXPECT_THAT(without.err, HasSubstr("--as KEY,KEY,... is missing"));
+  const Ran fewer = Run({"download", "a", "b", "-o", path, "--as", "one"});
+  EXPECT_EQ(fewer.exit_code, 2);
+  EXPECT_THAT(fewer.err, HasSubstr("--as has 1 key for 2 checkpoints"));
+}
+
 TEST_F(DownloadCommandTest, FailureLeavesNoFile) {
   methods().download_checkpoint = [this](const auto& request, auto* writer) {
     SendFile(request, file_, 1000, 1000, *writer);

@@ -104,7 +104,14 @@ TEST(MatchingFlagsTest, InitializersHaveTheirNumber) {
                 R"pb(keys: "a"
                      initializer { constant { value: 3 } })pb");
   ExpectUsageError(ParseInitializer("a=xavier"), "'xavier' is none of zeros");
-  ExpectUsageError(ParseInitializer("a=normal"), "'' is not a number");
+  ExpectUsageError(ParseInitializer("zeros"), "GLOB=INITIALIZER");
+}
+
+TEST(MatchingFlagsTest, InitializersWithArgumentsEndTheFlag) {
+  ExpectMessage(ParseInitializer("(a=b)=normal(mean=1, std=0.02)"),
+                R"pb(keys: "(a=b)"
+                     initializer { normal { mean: 1 std: 0.02 } })pb");
+  ExpectUsageError(ParseInitializer("normal(std=2)"), "GLOB=INITIALIZER");
 }
 
 TEST(MatchingFlagsTest, CoverageIsOfAGlob) {

@@ -2,6 +2,7 @@
 
 #include <vector>
 
+#include "absl/strings/str_cat.h"
 #include "client/cpp/client.h"
 #include "client/cpp/error.h"
 #include "gmock/gmock.h"
@@ -44,7 +45,7 @@ class DownloadTest : public ::testing::Test {
 
   absl::StatusOr<Downloaded> Run() {
     return Download(
-        *stub_, options_, "aliases/prod", v1::FILE_FORMAT_TORCH,
+        *stub_, options_, request_,
         [this](absl::string_view bytes) {
           absl::StrAppend(&received_, bytes);
           return sink_status_;
@@ -52,7 +53,16 @@ class DownloadTest : public ::testing::Test {
         [this](const Progress& progress) { progress_ = progress; });
   }
 
+  // An alias, as a file of torch's format.
+  static v1::DownloadCheckpointRequest AliasRequest() {
+    v1::DownloadCheckpointRequest request;
+    request.set_name("aliases/prod");
+    request.set_format(v1::FILE_FORMAT_TORCH);
+    return request;
+  }
+
   FakeServer server_;
+  v1::DownloadCheckpointRequest request_ = AliasRequest();
   ClientOptions options_;
   std::unique_ptr<v1::Checkpoints::Stub> stub_;
   std::string file_ = VariedBytes(10'500);
@@ -186,11 +196,30 @@ TEST_F(DownloadTest, ASinkThatFailsEndsIt) {
   EXPECT_THAT(requests_, SizeIs(1));
 }
 
+TEST_F(DownloadTest, PartsAreResumedAsTheCheckpointsThatTheyWereAtTheStart) {
+  ends_ = {4000};
+  request_.clear_name();
+  for (const char* key : {"modelA", "modelB"}) {
+    v1::DownloadPart* part = request_.add_parts();
+    part->set_checkpoint(absl::StrCat("aliases/", key));
+    part->set_key(key);
+  }
+  const absl::StatusOr<Downloaded> downloaded = Run();
+  ASSERT_TRUE(downloaded.ok()) << downloaded.status();
+  EXPECT_THAT(downloaded->parts,
+              ElementsAre("checkpoints/c1", "checkpoints/c2"));
+  EXPECT_TRUE(received_ == file_);
+  ASSERT_THAT(requests_, SizeIs(2));
+  EXPECT_EQ(requests_[0].parts(1).checkpoint(), "aliases/modelB");
+  EXPECT_EQ(requests_[1].parts(1).checkpoint(), "checkpoints/c2");
+  EXPECT_EQ(requests_[1].parts(1).key(), "modelB");
+  EXPECT_EQ(requests_[1].offset(), 4000);
+}
+
 class DownloadToFileTest : public DownloadTest {
  protected:
   absl::StatusOr<Downloaded> RunToFile() {
-    return Client::Connect(options_)->DownloadToFile(
-        "aliases/prod", v1::FILE_FORMAT_TORCH, path_);
+    return Client::Connect(options_)->DownloadToFile(request_, path_);
   }
 
   testing::TempDir dir_;

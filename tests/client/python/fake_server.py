@@ -11,10 +11,16 @@ from warmstart.v1 import (
     architectures_pb2_grpc,
     checkpoints_pb2_grpc,
     model_initializer_pb2_grpc,
+    server_info_pb2_grpc,
 )
 
 METHODS = {
-    model_initializer_pb2_grpc.ModelInitializerServicer: ["SaveModel", "WarmStart"],
+    model_initializer_pb2_grpc.ModelInitializerServicer: [
+        "SaveModel",
+        "WarmStart",
+        "Forward",
+    ],
+    server_info_pb2_grpc.ServerInformationServicer: ["GetServerInfo"],
     checkpoints_pb2_grpc.CheckpointsServicer: [
         "GetCheckpoint",
         "ListCheckpoints",
@@ -80,6 +86,10 @@ class FakeServer:
         )
         model_initializer_pb2_grpc.add_ModelInitializerServicer_to_server(
             self._servicer(model_initializer_pb2_grpc.ModelInitializerServicer),
+            self._server,
+        )
+        server_info_pb2_grpc.add_ServerInformationServicer_to_server(
+            self._servicer(server_info_pb2_grpc.ServerInformationServicer),
             self._server,
         )
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"

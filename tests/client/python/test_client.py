@@ -15,6 +15,7 @@ from client.python.fake_server import Failure
 from google.protobuf import empty_pb2
 from google.rpc import error_details_pb2
 from warmstart.v1 import (
+    architectures_pb2,
     checkpoints_pb2,
     matching_pb2,
     model_initializer_pb2,
@@ -228,6 +229,24 @@ def test_a_warm_start_says_how_tensors_are_matched(fake, fake_client):
     assert request.on_shape_mismatch == policy
 
 
+def test_every_initializer_can_be_named(fake, fake_client):
+    fake.answer("WarmStart", STARTED)
+    kinds = architectures_pb2.Initializer.DESCRIPTOR.oneofs_by_name["kind"].fields
+    names = [field.name for field in kinds]
+    fake_client.warm_start(
+        "NetB",
+        "checkpoints/a",
+        initialize={
+            **{name: name for name in names},
+            "head": {"trunc_normal": {"std": 0.02, "b": 1}},
+        },
+    )
+    [request] = fake.requests["WarmStart"]
+    given = [one.initializer for one in request.initializers]
+    assert [one.WhichOneof("kind") for one in given] == [*names, "trunc_normal"]
+    assert (given[-1].trunc_normal.std, given[-1].trunc_normal.b) == (0.02, 1)
+
+
 @pytest.mark.parametrize(
     "options",
     [
@@ -438,6 +457,34 @@ def test_lists_go_through_all_pages(fake, fake_client):
     for request in requests:
         assert dict(request.labels) == {"k": "v"}
         assert (request.architecture, request.page_size) == ("Net", 2)
+
+
+def test_architectures_are_registered_and_listed_by_version(fake, fake_client):
+    architecture = architectures_pb2.Architecture(name="Net/versions/2")
+    fake.answer("RegisterArchitecture", *[architecture] * 2)
+    fake_client.register_architecture(architecture, validate_only=True)
+    fake_client.register_architecture(architecture)
+    dry, real = fake.requests["RegisterArchitecture"]
+    assert (dry.validate_only, real.validate_only) == (True, False)
+    assert dry.architecture == real.architecture == architecture
+
+    fake.answer(
+        "ListArchitectures",
+        architectures_pb2.ListArchitecturesResponse(next_page_token="t"),
+        architectures_pb2.ListArchitecturesResponse(
+            architectures=[{"name": "architectures/Net/versions/1", "version": 1}]
+        ),
+        architectures_pb2.ListArchitecturesResponse(),
+    )
+    listed = list(fake_client.architectures("Net", page_size=3))
+    assert [summary.version for summary in listed] == [1]
+    assert list(fake_client.architectures()) == []
+    requests = fake.requests["ListArchitectures"]
+    assert [(r.architecture, r.page_size, r.page_token) for r in requests] == [
+        ("Net", 3, ""),
+        ("Net", 3, "t"),
+        ("", 0, ""),
+    ]
 
 
 def test_the_full_view_is_asked_for_by_its_name(fake, fake_client):

@@ -41,6 +41,10 @@ class FakeModelInitializer : public v1::ModelInitializer::Service {
                    v1::WarmStartResponse* response) override {
     return Answer(methods_.warm_start, *request, response);
   }
+  Status Forward(ServerContext*, const v1::ForwardRequest* request,
+                 v1::ForwardResponse* response) override {
+    return Answer(methods_.forward, *request, response);
+  }
 
  private:
   const FakeMethods& methods_;
@@ -129,6 +133,20 @@ class FakeArchitectures : public v1::Architectures::Service {
   const FakeMethods& methods_;
 };
 
+class FakeServerInformation : public v1::ServerInformation::Service {
+ public:
+  explicit FakeServerInformation(const FakeMethods& methods)
+      : methods_(methods) {}
+
+  Status GetServerInfo(ServerContext*, const v1::GetServerInfoRequest* request,
+                       v1::ServerInfo* response) override {
+    return Answer(methods_.get_server_info, *request, response);
+  }
+
+ private:
+  const FakeMethods& methods_;
+};
+
 }  // namespace
 
 class FakeServer::Services {
@@ -136,11 +154,13 @@ class FakeServer::Services {
   explicit Services(const FakeMethods& methods)
       : model_initializer(methods),
         checkpoints(methods),
-        architectures(methods) {}
+        architectures(methods),
+        server_information(methods) {}
 
   FakeModelInitializer model_initializer;
   FakeCheckpoints checkpoints;
   FakeArchitectures architectures;
+  FakeServerInformation server_information;
 };
 
 FakeServer::FakeServer()
@@ -154,6 +174,7 @@ FakeServer::FakeServer()
   builder.RegisterService(&services_->model_initializer);
   builder.RegisterService(&services_->checkpoints);
   builder.RegisterService(&services_->architectures);
+  builder.RegisterService(&services_->server_information);
   server_ = builder.BuildAndStart();
   address_ = absl::StrCat("127.0.0.1:", port);
   server_->GetHealthCheckService()->SetServingStatus(kNamedService, true);
@@ -187,7 +208,10 @@ void SendFile(const v1::DownloadCheckpointRequest& request,
               grpc::ServerWriter<v1::DownloadCheckpointResponse>& writer) {
   v1::DownloadCheckpointResponse message;
   message.set_file_size(static_cast<int64_t>(file.size()));
-  message.set_checkpoint("checkpoints/c1");
+  if (request.parts().empty()) message.set_checkpoint("checkpoints/c1");
+  for (int i = 0; i < request.parts_size(); ++i) {
+    message.add_part_checkpoints(absl::StrCat("checkpoints/c", i + 1));
+  }
   for (size_t offset = request.offset(); offset < end; offset += chunk_bytes) {
     message.set_chunk(file.substr(offset, std::min(chunk_bytes, end - offset)));
     writer.Write(message);

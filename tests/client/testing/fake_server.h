@@ -16,6 +16,7 @@
 #include "warmstart/v1/architectures.grpc.pb.h"
 #include "warmstart/v1/checkpoints.grpc.pb.h"
 #include "warmstart/v1/model_initializer.grpc.pb.h"
+#include "warmstart/v1/server_info.grpc.pb.h"
 
 namespace warmstart::client {
 
@@ -28,6 +29,7 @@ struct FakeMethods {
                              v1::SaveModelResponse*)>
       save_model;
   Handler<v1::WarmStartRequest, v1::WarmStartResponse> warm_start;
+  Handler<v1::ForwardRequest, v1::ForwardResponse> forward;
 
   Handler<v1::GetCheckpointRequest, v1::Checkpoint> get_checkpoint;
   Handler<v1::ListCheckpointsRequest, v1::ListCheckpointsResponse>
@@ -53,6 +55,8 @@ struct FakeMethods {
       list_architectures;
   Handler<v1::DeleteArchitectureRequest, google::protobuf::Empty>
       delete_architecture;
+
+  Handler<v1::GetServerInfoRequest, v1::ServerInfo> get_server_info;
 };
 
 class FakeServer {

@@ -21,13 +21,15 @@ ModuleDeclaration DeclarationFromJson(const nlohmann::json& json) {
   ModuleDeclaration module;
   module.type = json["type"].get<std::string>();
   module.name = json.value("name", "");
-  for (const auto& [name, value] :
-       json.value("options", nlohmann::json::object()).items()) {
-    module.options[name] = OptionFromJson(value);
+  if (json.contains("options")) {
+    for (const auto& [name, value] : json["options"].items()) {
+      module.options[name] = OptionFromJson(value);
+    }
   }
-  for (const nlohmann::json& child :
-       json.value("children", nlohmann::json::array())) {
-    module.children.push_back(DeclarationFromJson(child));
+  if (json.contains("children")) {
+    for (const nlohmann::json& child : json["children"]) {
+      module.children.push_back(DeclarationFromJson(child));
+    }
   }
   return module;
 }

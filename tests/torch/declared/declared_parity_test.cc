@@ -73,7 +73,7 @@ TEST_F(DeclaredParityTest, FreshValuesAreTorchs) {
           const auto state,
           testing::FreshState(made, Device{}, fresh["seed"].get<uint64_t>()));
       for (size_t i = 0; i < state.size(); ++i) {
-        EXPECT_EQ(Sha256(state[i].bytes).ToHex(),
+        EXPECT_EQ(Digest::Of(state[i].bytes).ToHex(),
                   fresh["sha256"][i].get<std::string>())
             << made.schema().entries[i].key;
       }
@@ -90,7 +90,7 @@ TEST_F(DeclaredParityTest, EachEntryAloneGetsTheValuesOfAFreshModel) {
           const OwnedTensor alone,
           testing::FreshEntry(made, Device{}, fresh["seed"].get<uint64_t>(),
                               static_cast<int64_t>(i)));
-      EXPECT_EQ(Sha256(alone.bytes).ToHex(),
+      EXPECT_EQ(Digest::Of(alone.bytes).ToHex(),
                 fresh["sha256"][i].get<std::string>())
           << made.schema().entries[i].key;
     }

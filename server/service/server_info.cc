@@ -1,0 +1,24 @@
+#include "server/service/server_info.h"
+
+#include "server/torch/device.h"
+#include "server/torch/device_info.h"
+
+namespace warmstart::service {
+
+ServerInfo GetServerInfo(const Context& context) {
+  ServerInfo info;
+  info.torch_version = backend::TorchVersion();
+  info.default_device = context.default_device;
+  info.cuda_problem = backend::CudaProblem();
+  for (const backend::DeviceInfo& device : backend::DescribeDevices()) {
+    info.devices.push_back(
+        {.name = device.device.ToString(),
+         .description = device.description,
+         .memory_bytes = device.memory_bytes,
+         .free_memory_bytes = device.free_memory_bytes,
+         .resident_models = context.resident_models->StateOf(device.device)});
+  }
+  return info;
+}
+
+}  // namespace warmstart::service
