@@ -86,16 +86,28 @@ def assert_initialized_alike(architecture, fresh, made) -> None:
 
 
 def assert_same_distribution(key: str, one: torch.Tensor, other: torch.Tensor) -> None:
-    """Means, deviations and extremes are as far apart as chance has it."""
+    """Means and deviations are as far apart as chance has it."""
     count = one.numel()
     if count < 2:
         return
+    one, other = without_extremes(one), without_extremes(other)
     deviation = math.sqrt((one.var() + other.var()).item() / 2)
     error = SIGMAS * deviation * math.sqrt(2 / count)
     assert abs((one.mean() - other.mean()).item()) <= error, f"{key}: means"
     # The deviation's own error is less than the mean's for the kurtosis that normal
     # and uniform values have.
     assert abs((one.std() - other.std()).item()) <= error, f"{key}: deviations"
+
+
+def without_extremes(values: torch.Tensor) -> torch.Tensor:
+    """Some of the least and the greatest left out.
+
+    PyTorch's trunc_normal_ gives, once in a while, a value at its bound, which may be
+    100 deviations away.
+    """
+    count = values.numel()
+    dropped = count // 1000
+    return values.flatten().sort().values[dropped : count - dropped]
 
 
 def test_there_are_enough():

@@ -84,16 +84,18 @@ def _layer_initializers(layer: nn.Module) -> Named:
             return
 
 
+def _fan_in_uniform(fan_in: int) -> Initializer:
+    return Initializer(fan_in_uniform=Initializer.FanInUniform(fan_in=fan_in))
+
+
 def _linear_or_convolution(layer: nn.Linear | _ConvNd) -> Named:
     yield "weight", Initializer(kaiming_uniform=Initializer.KaimingUniform())
-    fan_in = math.prod(layer.weight.shape[1:])
-    yield "bias", Initializer(fan_in_uniform=Initializer.FanInUniform(fan_in=fan_in))
+    yield "bias", _fan_in_uniform(math.prod(layer.weight.shape[1:]))
 
 
 def _bilinear(layer: nn.Bilinear) -> Named:
-    bound = 1 / math.sqrt(layer.in1_features)
-    yield "weight", uniform(-bound, bound)
-    yield "bias", uniform(-bound, bound)
+    for name in ("weight", "bias"):
+        yield name, _fan_in_uniform(layer.in1_features)
 
 
 def _embedding(layer: nn.Embedding | nn.EmbeddingBag) -> Named:
@@ -113,9 +115,8 @@ def _norm_with_statistics(layer: _NormBase) -> Named:
 
 
 def _recurrent(layer: nn.RNNBase | nn.RNNCellBase) -> Named:
-    bound = 1 / math.sqrt(layer.hidden_size) if layer.hidden_size else 0.0
     for name, _ in layer.named_parameters(recurse=False):
-        yield name, uniform(-bound, bound)
+        yield name, _fan_in_uniform(layer.hidden_size)
 
 
 def _attention(layer: nn.MultiheadAttention) -> Named:
