@@ -140,7 +140,7 @@ TEST(RpcServerTest, ReflectionTellsTheServicesAndTheirFiles) {
 
 TEST(RpcServerTest, AMethodThatIsNotThereIsUnimplemented) {
   RpcWorld rpc;
-  RawCall call(rpc.NewChannel(), "/warmstart.v1.ModelInitializer/Forward");
+  RawCall call(rpc.NewChannel(), "/warmstart.v1.ModelInitializer/Backward");
   call.Send("");
   EXPECT_EQ(call.Receive(), std::nullopt);
   EXPECT_EQ(call.Finish().error_code(), grpc::UNIMPLEMENTED);

@@ -124,72 +124,72 @@ const std::vector<StoreOperation>& StoreOperations() {
        [](SimulatedStore& s) {
          return Answer(Save(s.store(), kPack, Request()));
        },
-       20},
+       10},
       {"SaveOfALargePack",
        [](SimulatedStore& s) {
          return Answer(Save(s.store(), kLargePack, Request()));
        },
-       20},
+       8},
       {"SaveThatCopiesWhatIsNew",
        [](SimulatedStore& s) {
          return Answer(Save(s.store(), kMostlyKnown, Request()));
        },
-       20},
+       15},
       {"SaveIntoTheCatalog",
        [](SimulatedStore& s) {
          return Answer(Save(s.store(), kFewBytes, Request()));
        },
-       15},
+       8},
       {"SaveFromAllSources",
-       [](SimulatedStore& s) { return SaveFromAllSources(s.store()); }, 30},
+       [](SimulatedStore& s) { return SaveFromAllSources(s.store()); }, 25},
       {"SaveThatWasAnswered",
        [](SimulatedStore& s) {
          return Answer(Save(s.store(), kPack, {.request_id = "r0"}));
        },
        5},
       {"WarmStart",
-       [](SimulatedStore& s) { return WarmStart(s.store(), kOwn, kHead); }, 15},
+       [](SimulatedStore& s) { return WarmStart(s.store(), kOwn, kHead); }, 7},
       {"WarmStartWithASmallHead",
        [](SimulatedStore& s) { return WarmStart(s.store(), kOwn, kSmallHead); },
-       10},
+       2},
       {"WarmStartWithNothingNew",
-       [](SimulatedStore& s) { return WarmStart(s.store(), kShared, {}); }, 10},
+       [](SimulatedStore& s) { return WarmStart(s.store(), kShared, {}); }, 2},
       {"DeleteOfAPack",
-       [](SimulatedStore& s) { return Delete(s.store(), "own"); }, 10},
+       [](SimulatedStore& s) { return Delete(s.store(), "own"); }, 3},
       {"DeleteOfOneThatSharesItsPack",
-       [](SimulatedStore& s) { return Delete(s.store(), "shared"); }, 10},
+       [](SimulatedStore& s) { return Delete(s.store(), "shared"); }, 2},
       {"DeleteOfWhatIsInTheCatalog",
-       [](SimulatedStore& s) { return Delete(s.store(), "small"); }, 10},
+       [](SimulatedStore& s) { return Delete(s.store(), "small"); }, 2},
       {"SetAlias",
        [](SimulatedStore& s) -> absl::Status {
          ASSIGN_OR_RETURN(const CheckpointName name,
                           s.store().Resolve("aliases/own"));
          return s.store().SetAlias(MakeAlias("small"), name).status();
        },
-       3},
+       2},
       {"DeleteAlias",
        [](SimulatedStore& s) {
          return s.store().DeleteAlias(MakeAlias("own"));
        },
-       3},
+       2},
       {"SetLabels",
        [](SimulatedStore& s) -> absl::Status {
          ASSIGN_OR_RETURN(const CheckpointName name,
                           s.store().Resolve("aliases/own"));
          return Answer(s.store().SetLabels(name, {{"x", "y"}, {"z", ""}}));
        },
-       3},
+       2},
       {"PutArchitecture",
        [](SimulatedStore& s) {
          return s.store().PutArchitecture(MakeArchitecture("New", 4)).status();
        },
-       3},
+       2},
       {"DeleteArchitecture",
        [](SimulatedStore& s) {
          return s.store().DeleteArchitecture(MakeArchitectureName("Old"),
                                              false);
        },
-       3},
+       2},
       {"CopyTheLog", CopyTheLog, 0},
       {"Reopen",
        [](SimulatedStore& s) {
