@@ -25,7 +25,7 @@ def test_the_quick_benchmark_runs_and_tells_every_result(tmp_path):
     )
     assert ran.returncode == 0, ran.stderr
     results = json.loads((tmp_path / "results.json").read_text())
-    assert len(results["lines"]) == 8
+    assert len(results["lines"]) == 9
     for line in results["lines"]:
         assert line["what"] in ran.stdout
         assert line["value"] >= 0

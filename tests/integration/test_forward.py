@@ -127,7 +127,7 @@ def test_many_calls_at_once_give_what_one_gives(server):
     [
         ([torch.zeros(2, 4, 32, 32)], "channels"),
         ([torch.zeros(2, 3, 32, 32, dtype=torch.int64)], "Long|type|dtype"),
-        ([torch.zeros(1)] * 2, "there are 2 inputs, the model takes one"),
+        ([torch.zeros(1)] * 2, "there are 2 inputs; the model takes .input."),
         ([], "are missing"),
     ],
 )

@@ -191,7 +191,7 @@ TEST_F(ForwardTest, InputsThatTheModelDoesNotTakeAreRefusedInWords) {
   EXPECT_THAT(
       Run({.checkpoint = handle, .inputs = {RandomImages(), RandomImages()}}),
       StatusIs(absl::StatusCode::kInvalidArgument,
-               HasSubstr("there are 2 inputs, the model takes one")));
+               HasSubstr("there are 2 inputs; the model takes 'input'")));
 }
 
 TEST_F(ForwardTest, WhatIsNotThereIsNotFound) {

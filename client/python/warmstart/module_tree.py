@@ -96,6 +96,9 @@ def _options(layer: nn.Module) -> Options:
     for name, parameter in inspect.signature(type(layer)).parameters.items():
         if name.startswith("_") or name in ("device", "dtype"):
             continue
+        # Layers without options have nn.Module's constructor.
+        if parameter.kind in (parameter.VAR_POSITIONAL, parameter.VAR_KEYWORD):
+            continue
         if name == "bias":
             given[name] = layer.bias is not None
         elif hasattr(layer, name):

@@ -190,6 +190,27 @@ def test_other_initializers_than_the_layers_leave_only_the_schema():
     assert not architecture.HasField("module")
 
 
+@pytest.mark.parametrize(
+    "kind",
+    [
+        nn.Identity,
+        nn.Sigmoid,
+        nn.Tanh,
+        nn.Softsign,
+        nn.Tanhshrink,
+        nn.LogSigmoid,
+        nn.ReLU,
+        nn.Mish,
+        nn.Flatten,
+    ],
+)
+def test_a_layer_without_options_is_declared_by_its_type(kind):
+    net = nn.Sequential(nn.Linear(2, 2), kind())
+    module = warmstart.architecture_of("Net", net).module
+    assert module.children[1].type == kind.__name__
+    assert not module.children[1].options.fields
+
+
 def test_a_tree_too_deep_is_not_declared():
     model = nn.Sequential(nn.ReLU())
     for _ in range(70):
