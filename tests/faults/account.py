@@ -260,7 +260,8 @@ class Account:
         for name in self.deleted if everything else list(self.deleted)[-3:]:
             assert self._find(client, name) is None
         for name in self.architectures if everything else ():
-            assert client.get_architecture(name).name == f"architectures/{name}"
+            architecture = client.get_architecture(name)
+            assert architecture.name == f"architectures/{name}/versions/1"
         names = list(self.live)
         if not everything:
             names = self._random.sample(names, k=min(2, len(names)))
