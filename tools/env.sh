@@ -43,12 +43,15 @@ if [[ -z ${WARMSTART_JOBS:-} ]]; then
   unset _fit
 fi
 
-# Clones in different folders share what ccache keeps.
+# Clones in different folders share what ccache keeps; it tells locales apart, in
+# which messages of the compiler may differ.
 : "${CCACHE_BASEDIR:=$WARMSTART_ROOT}" "${CCACHE_NOHASHDIR:=1}"
+unset LC_ALL LC_CTYPE LC_MESSAGES
+LANG=C.UTF-8
 
 export WARMSTART_ROOT WARMSTART_CACHE WARMSTART_VENV WARMSTART_JOBS
 export WARMSTART_HELM_VERSION WARMSTART_DEPLOY_TOOLS
-export CCACHE_BASEDIR CCACHE_NOHASHDIR
+export CCACHE_BASEDIR CCACHE_NOHASHDIR LANG
 
 if [[ ${BASH_SOURCE[0]} == "$0" ]]; then
   echo "$WARMSTART_VENV"
