@@ -175,15 +175,15 @@ SourceReport SourceReportFromJson(const Json& json) {
 }
 
 // The entries of a report by the tensors that they are made of.
-using EntryIndex =
-    absl::flat_hash_map<std::pair<int32_t, absl::string_view>, size_t>;
+using SourceKey = std::pair<int32_t, absl::string_view>;
+using EntryIndex = absl::flat_hash_map<SourceKey, size_t>;
 
 EntryIndex IndexBySource(const std::vector<TargetReport>& entries) {
   EntryIndex index;
   index.reserve(entries.size());
   for (size_t i = 0; i < entries.size(); ++i) {
     if (entries[i].source < 0) continue;
-    index.emplace(std::pair(entries[i].source, entries[i].source_key), i);
+    index.emplace(SourceKey(entries[i].source, entries[i].source_key), i);
   }
   return index;
 }
@@ -193,7 +193,7 @@ EntryIndex IndexBySource(const std::vector<TargetReport>& entries) {
 void WriteSourceEntries(JsonWriter& json, const MatchReport& report) {
   const EntryIndex index = IndexBySource(report.entries);
   const auto write = [&](JsonWriter& out, const SourceReport& entry) {
-    const auto found = index.find(std::pair(entry.source, entry.key));
+    const auto found = index.find(SourceKey(entry.source, entry.key));
     if (found != index.end() && entry.outcome == SourceOutcome::kUsed &&
         report.entries[found->second].source_spec == entry.spec) {
       out.Int(static_cast<int64_t>(found->second));

@@ -83,7 +83,8 @@ TEST_F(GatheringVfsTest, ACommitIsFewWrites) {
     EXPECT_OK(Write(db, 100));
     return NumWrites() - before;
   };
-  EXPECT_LE(writes_of(*db_), 5);
+  // The process may write something else meanwhile.
+  EXPECT_LE(writes_of(*db_), 20);
   EXPECT_GE(writes_of(*reader_), 200);
 }
 
