@@ -20,6 +20,7 @@ mkdir -p "$found"
 # Made anew where what makes them is newer.
 if [[ ! -e $seeds/.complete ||
       -n $(find "$sources/make_corpus.py" "$sources/../format/make_testdata.py" \
+             "$sources/../format/tar_saver.py" \
              -newer "$seeds/.complete") ]]; then
   rm -rf "$seeds"
   "$python" "$sources/make_corpus.py" "$seeds"
