@@ -72,7 +72,7 @@ const Type* FindType(absl::string_view name) {
 absl::StatusOr<std::vector<double>> NumbersOf(const v1::Tensor& tensor) {
   const Type* const type = FindType(tensor.dtype());
   if (type == nullptr) {
-    return absl::UnimplementedError(
+    return absl::InvalidArgumentError(
         absl::StrCat("values of ", tensor.dtype(), " are not shown"));
   }
   const std::string& data = tensor.data();

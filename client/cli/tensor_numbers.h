@@ -11,8 +11,9 @@
 namespace warmstart::client {
 
 // In row-major order; those of 64-bit integers are rounded.
-//   UNIMPLEMENTED  a dtype whose values are no plain numbers: complex, float8
-//   DATA_LOSS      more or fewer bytes than the shape takes
+//   INVALID_ARGUMENT  a dtype whose values are not single numbers (complex), or
+//                     that nobody reads as such (float8)
+//   DATA_LOSS         more or fewer bytes than the shape takes
 absl::StatusOr<std::vector<double>> NumbersOf(const v1::Tensor& tensor);
 
 }  // namespace warmstart::client
