@@ -15,33 +15,6 @@ namespace {
 
 using backend::ModelArchitecture;
 
-// A declared module under the schema that it was registered with, which has its
-// version.
-class DeclaredModel final : public ModelArchitecture {
- public:
-  DeclaredModel(Architecture schema, std::unique_ptr<ModelArchitecture> module)
-      : schema_(std::move(schema)), module_(std::move(module)) {}
-
-  const Architecture& schema() const override { return schema_; }
-  bool has_forward() const override { return module_->has_forward(); }
-
-  absl::Status PartialLoad(const backend::Device& device, uint64_t seed,
-                           absl::Span<const backend::LoadEntry> entries,
-                           backend::SourceTensors sources) const override {
-    return module_->PartialLoad(device, seed, entries, sources);
-  }
-
-  absl::StatusOr<std::shared_ptr<const backend::RunnableModel>> Load(
-      const backend::Device& device,
-      absl::Span<const backend::StateTensor> state) const override {
-    return module_->Load(device, state);
-  }
-
- private:
-  const Architecture schema_;
-  const std::unique_ptr<ModelArchitecture> module_;
-};
-
 // The message of a module's error begins with its place.
 absl::Status InvalidModule(absl::string_view message) {
   const size_t end = message.find(": ");
@@ -57,7 +30,7 @@ absl::Status InvalidModule(absl::string_view message) {
 absl::Status TakeFromModule(Architecture& architecture) {
   if (!architecture.module.has_value()) return absl::OkStatus();
   const absl::StatusOr<std::unique_ptr<ModelArchitecture>> model =
-      backend::MakeDeclaredArchitecture(architecture.name,
+      backend::MakeDeclaredArchitecture(architecture.name, /*version=*/0,
                                         *architecture.module);
   if (absl::IsInvalidArgument(model.status())) {
     return InvalidModule(model.status().message());
@@ -75,20 +48,16 @@ absl::StatusOr<ModelPtr> MakeRegisteredModel(Architecture architecture) {
     return ModelPtr(backend::MakeSchemaArchitecture(std::move(architecture)));
   }
   absl::StatusOr<std::unique_ptr<ModelArchitecture>> module =
-      backend::MakeDeclaredArchitecture(architecture.name,
+      backend::MakeDeclaredArchitecture(architecture.name, architecture.version,
                                         *architecture.module);
-  const bool is_the_same =
-      module.ok() && (*module)->schema().entries == architecture.entries &&
-      (*module)->schema().modules == architecture.modules;
-  if (!is_the_same) {
-    return absl::FailedPreconditionError(absl::StrCat(
-        "architectures/", VersionedName(architecture),
-        " was registered when this server took its module for something else",
-        module.ok() ? "" : absl::StrCat(" (", module.status().message(), ")"),
-        "; register it again, for a new version"));
+  if (module.ok() && (*module)->schema() == architecture) {
+    return ModelPtr(*std::move(module));
   }
-  return ModelPtr(std::make_shared<DeclaredModel>(std::move(architecture),
-                                                  *std::move(module)));
+  return absl::FailedPreconditionError(absl::StrCat(
+      "architectures/", VersionedName(architecture),
+      " was registered when this server took its module for something else",
+      module.ok() ? "" : absl::StrCat(" (", module.status().message(), ")"),
+      "; register it again, for a new version"));
 }
 
 }  // namespace warmstart::service

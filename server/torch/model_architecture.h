@@ -164,15 +164,15 @@ std::unique_ptr<ModelArchitecture> MakeNetB();
 std::unique_ptr<ModelArchitecture> MakeSchemaArchitecture(
     Architecture architecture);
 
-// An architecture that is declared as a module, with `name`. Its schema is what
-// torch.nn's module has: keys, shapes, initializers. With the same seed its
-// fresh values on the CPU equal, bit for bit, those of
+// An architecture that is declared as a module, with `name` and `version`. Its
+// schema is what torch.nn's module has: keys, shapes, initializers. With the
+// same seed its fresh values on the CPU equal, bit for bit, those of
 // torch.manual_seed(seed) and the module's constructors in Python.
 //   INVALID_ARGUMENT  an unknown type or option, or one that torch.nn refuses;
 //                     the message begins with its place, as
 //                     "module.children[2].options.kernel_size"
 absl::StatusOr<std::unique_ptr<ModelArchitecture>> MakeDeclaredArchitecture(
-    std::string name, const ModuleDeclaration& module);
+    std::string name, int64_t version, const ModuleDeclaration& module);
 
 }  // namespace warmstart::backend
 

@@ -92,12 +92,13 @@ class DeclaredArchitecture : public ModelArchitecture {
 }  // namespace declared
 
 absl::StatusOr<std::unique_ptr<ModelArchitecture>> MakeDeclaredArchitecture(
-    std::string name, const ModuleDeclaration& module) {
+    std::string name, int64_t version, const ModuleDeclaration& module) {
   declared::Blueprint blueprint;
   ASSIGN_OR_RETURN(declared::Layer layer,
                    declared::MakeRootLayer(module, blueprint));
   Architecture schema;
   schema.name = std::move(name);
+  schema.version = version;
   schema.entries = std::move(blueprint.entries);
   schema.modules = std::move(blueprint.modules);
   schema.module = module;

@@ -22,7 +22,7 @@ using ::warmstart::testing::StatusIs;
 
 absl::StatusOr<std::unique_ptr<ModelArchitecture>> Declare(
     const std::string& text) {
-  return MakeDeclaredArchitecture("M", testing::ParseDeclaration(text));
+  return MakeDeclaredArchitecture("M", 0, testing::ParseDeclaration(text));
 }
 
 struct Refusal {

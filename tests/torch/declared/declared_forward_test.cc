@@ -25,7 +25,7 @@ constexpr int64_t kMaxBytes = 1 << 20;
 struct Model {
   explicit Model(const std::string& text)
       : architecture(
-            MakeDeclaredArchitecture("M", testing::ParseDeclaration(text))
+            MakeDeclaredArchitecture("M", 0, testing::ParseDeclaration(text))
                 .value()),
         state(testing::FreshState(*architecture, Device{}, 0).value()) {
     std::vector<StateTensor> tensors;

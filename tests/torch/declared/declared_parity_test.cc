@@ -23,7 +23,7 @@ using ::testing::ElementsAreArray;
 
 std::unique_ptr<ModelArchitecture> Declare(const nlohmann::json& module) {
   auto made =
-      MakeDeclaredArchitecture("M", testing::DeclarationFromJson(module));
+      MakeDeclaredArchitecture("M", 0, testing::DeclarationFromJson(module));
   EXPECT_OK(made);
   return made.ok() ? *std::move(made) : nullptr;
 }
