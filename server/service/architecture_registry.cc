@@ -110,12 +110,12 @@ absl::StatusOr<ModelPtr> ArchitectureRegistry::Register(
   if (options.validate_only) {
     ASSIGN_OR_RETURN(architecture.version,
                      store_.PreviewArchitecture(architecture));
-  } else {
-    ASSIGN_OR_RETURN(architecture.version,
-                     store_.PutArchitecture(architecture));
-    cache_.ForgetNewest(name.id());
+    return MakeRegisteredModel(std::move(architecture));
   }
-  return MakeRegisteredModel(std::move(architecture));
+  ASSIGN_OR_RETURN(const int64_t version, store_.PutArchitecture(architecture));
+  cache_.ForgetNewest(name.id());
+  // What is stored: of the same values, an older version keeps its checkpoint.
+  return Find(name.WithVersion(version).ToString());
 }
 
 absl::StatusOr<ArchitectureListing> ArchitectureRegistry::List(

@@ -208,10 +208,11 @@ class Store {
   virtual absl::StatusOr<AliasPage> ListAliases(
       int page_size, const std::string& page_token) = 0;
 
-  // Returns the version of its name that says the same as `architecture`, whose
-  // own version does not count; where there is none, it becomes the name's next
-  // one. Versions count from 1, and none is ever used again. NOT_FOUND where
-  // the checkpoint of its initial values is not there.
+  // Returns the version of its name that says the same as `architecture`; where
+  // there is none, it becomes the name's next one. Its own version does not
+  // count, nor which checkpoint keeps its initial values. Versions count from
+  // 1, and none is ever used again. NOT_FOUND where the checkpoint of its
+  // initial values is needed and not there.
   virtual absl::StatusOr<int64_t> PutArchitecture(
       const Architecture& architecture) = 0;
   // The version that PutArchitecture would return; changes nothing.

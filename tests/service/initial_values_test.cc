@@ -67,6 +67,18 @@ TEST_F(InitialValuesTest, AreFoundAtRegistrationByHandleOrAlias) {
   }
 }
 
+TEST_F(InitialValuesTest, ThatAreEqualElsewhereAreNoNewVersion) {
+  const Architecture architecture = Stored({{"w", {2, 3}}, {"b", {3}}});
+  ASSERT_OK_AND_ASSIGN(const ModelPtr first,
+                       registry_.Register(architecture, {values_}));
+  const std::string copy = world_.MustSave(
+      MakeSafetensors({FloatTensor("w", {2, 3}, 1), FloatTensor("b", {3}, 2)}));
+  ASSERT_OK_AND_ASSIGN(const ModelPtr again,
+                       registry_.Register(architecture, {copy}));
+  EXPECT_EQ(again->schema().version, 1);
+  EXPECT_EQ(again->schema().initial_values, first->schema().initial_values);
+}
+
 TEST_F(InitialValuesTest, ThatDoNotFitAreRefusedWithEntryAndTensor) {
   const auto refused = [&](const Architecture& architecture,
                            const std::string& handle) {

@@ -199,6 +199,26 @@ TYPED_TEST_P(CatalogArchitectures, InitialValuesOutliveEveryDeletionButTheirs) {
   EXPECT_OK(this->catalog_->DeleteCheckpoint(*net.initial_values, false));
 }
 
+TYPED_TEST_P(CatalogArchitectures, EqualInitialValuesAreTheSameWherever) {
+  const auto with = [](const char* checkpoint, const char* values) {
+    Architecture net = MakeArchitecture("Net", 3);
+    net.entries[0].initializer = StoredInit{checkpoint, Digest::Of(values)};
+    net.initial_values = MakeCheckpointName(checkpoint);
+    return net;
+  };
+  for (const char* name : {"one", "two"}) this->CommitOne(name);
+  const Architecture first = with("one", "values");
+  ASSERT_THAT(this->catalog_->PutArchitecture(first), testing::IsOkAndHolds(1));
+  EXPECT_THAT(this->catalog_->PutArchitecture(with("two", "values")),
+              testing::IsOkAndHolds(1));
+  EXPECT_EQ(this->catalog_->GetArchitecture(MakeArchitectureName("Net"))
+                ->initial_values,
+            first.initial_values);
+  EXPECT_OK(this->catalog_->DeleteCheckpoint(MakeCheckpointName("two"), false));
+  EXPECT_THAT(this->catalog_->PutArchitecture(with("one", "others")),
+              testing::IsOkAndHolds(2));
+}
+
 TYPED_TEST_P(CatalogArchitectures, InitialValuesMustBeThere) {
   Architecture net = MakeArchitecture("Net", 3);
   net.initial_values = MakeCheckpointName("none");
@@ -216,7 +236,8 @@ REGISTER_TYPED_TEST_SUITE_P(
     VersionsAreListedNewestFirstBelowABound,
     OneThatCheckpointsNameIsDeletedByForceAlone,
     CheckpointsAreFoundByNameAndByVersion,
-    InitialValuesOutliveEveryDeletionButTheirs, InitialValuesMustBeThere);
+    InitialValuesOutliveEveryDeletionButTheirs,
+    EqualInitialValuesAreTheSameWherever, InitialValuesMustBeThere);
 
 }  // namespace warmstart::store
 

@@ -1,5 +1,8 @@
 #include "server/store/sqlite/sqlite_architectures.h"
 
+#include <utility>
+#include <variant>
+
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/model/architecture_json.h"
@@ -26,6 +29,18 @@ absl::StatusOr<std::vector<Architecture>> DecodeAll(SqliteQuery query) {
   return architectures;
 }
 
+// What makes two versions the same: not the number, nor which checkpoint keeps
+// the initial values, as long as they are equal.
+Architecture ContentOf(Architecture architecture) {
+  architecture.version = 0;
+  architecture.initial_values.reset();
+  for (ArchitectureEntry& entry : architecture.entries) {
+    auto* const stored = std::get_if<StoredInit>(&entry.initializer);
+    if (stored != nullptr) stored->key.clear();
+  }
+  return architecture;
+}
+
 // The newest version of its name that says the same, in whatever words.
 absl::StatusOr<std::optional<int64_t>> FindSame(
     SqliteDb& db, const Architecture& architecture) {
@@ -36,14 +51,14 @@ absl::StatusOr<std::optional<int64_t>> FindSame(
                  architecture.name, ArchitectureToJson(architecture)));
   if (same.has_value()) return same;
   // An earlier program may have written the same schema in other words.
+  const Architecture content = ContentOf(architecture);
   SqliteQuery query = db.Query(
       "SELECT schema, version FROM architecture_versions WHERE name = ? "
       "ORDER BY version DESC",
       architecture.name);
   while (query.Next()) {
-    ASSIGN_OR_RETURN(const Architecture other,
-                     Decode(architecture.version, query.Text(0)));
-    if (other == architecture) return query.Int(1);
+    ASSIGN_OR_RETURN(Architecture other, ArchitectureFromJson(query.Text(0)));
+    if (ContentOf(std::move(other)) == content) return query.Int(1);
   }
   RETURN_IF_ERROR(query.status());
   return std::nullopt;
