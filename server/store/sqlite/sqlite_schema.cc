@@ -169,7 +169,20 @@ CREATE INDEX checkpoints_by_architecture_version
   WHERE architecture_version > 0;
 )sql";
 
-constexpr const char* kMigrations[] = {kVersion1, kVersion2};
+// When a blob's bytes were found to be damaged or gone, and when a checkpoint
+// is to be deleted, both in nanoseconds since 1970. Nearly always NULL, and
+// then no page of the indexes is written.
+constexpr char kVersion3[] = R"sql(
+ALTER TABLE blobs ADD COLUMN damage_time INTEGER;
+CREATE INDEX blobs_by_damage_time ON blobs (damage_time)
+  WHERE damage_time IS NOT NULL;
+
+ALTER TABLE checkpoints ADD COLUMN expire_time INTEGER;
+CREATE INDEX checkpoints_by_expire_time ON checkpoints (expire_time)
+  WHERE expire_time IS NOT NULL;
+)sql";
+
+constexpr const char* kMigrations[] = {kVersion1, kVersion2, kVersion3};
 
 absl::StatusOr<int64_t> ReadInt(SqliteDb& db, absl::string_view sql) {
   ASSIGN_OR_RETURN(const std::optional<int64_t> value, db.FindInt(sql));

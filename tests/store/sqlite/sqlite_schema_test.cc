@@ -100,6 +100,22 @@ TEST_F(SqliteSchemaTest, ArchitecturesOfVersionOneBecomeTheirFirstVersions) {
               IsEmpty());
 }
 
+TEST_F(SqliteSchemaTest, BlobsOfVersionTwoAreIntactAndCheckpointsStay) {
+  const std::unique_ptr<SqliteDb> db = Open();
+  ASSERT_OK(MigrateSqliteSchema(*db, SqliteMigrations().first(2)));
+  ASSERT_OK(db->RunScript(
+      "INSERT INTO checkpoints "
+      "(name, architecture, create_time, num_tensors, num_bytes) VALUES "
+      "('a', '', 1, 2, 3)"));
+  ASSERT_OK(MigrateSqliteSchema(*db));
+  EXPECT_THAT(db->FindInt("SELECT count(*) FROM blobs "
+                          "WHERE damage_time IS NULL"),
+              IsOkAndHolds(Optional(1)));
+  EXPECT_THAT(db->FindInt("SELECT count(*) FROM checkpoints "
+                          "WHERE expire_time IS NULL"),
+              IsOkAndHolds(Optional(1)));
+}
+
 TEST_F(SqliteSchemaTest, MigratingAgainChangesNothing) {
   ASSERT_OK(MigrateSqliteSchema(*Open()));
   const std::unique_ptr<SqliteDb> db = Open();
