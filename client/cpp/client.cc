@@ -94,7 +94,9 @@ std::unique_ptr<Client> Client::Connect(ClientOptions options) {
       Stubs{.model_initializer = v1::ModelInitializer::NewStub(channel),
             .checkpoints = v1::Checkpoints::NewStub(channel),
             .architectures = v1::Architectures::NewStub(channel),
-            .server_information = v1::ServerInformation::NewStub(channel)},
+            .server_information = v1::ServerInformation::NewStub(channel),
+            .uploads = v1::Uploads::NewStub(channel),
+            .admin = v1::Admin::NewStub(channel)},
       std::move(options));
 }
 

@@ -39,10 +39,12 @@
 #include "absl/status/statusor.h"
 #include "client/cpp/download.h"
 #include "client/cpp/options.h"
+#include "warmstart/v1/admin.grpc.pb.h"
 #include "warmstart/v1/architectures.grpc.pb.h"
 #include "warmstart/v1/checkpoints.grpc.pb.h"
 #include "warmstart/v1/model_initializer.grpc.pb.h"
 #include "warmstart/v1/server_info.grpc.pb.h"
+#include "warmstart/v1/uploads.grpc.pb.h"
 
 namespace warmstart::client {
 
@@ -58,6 +60,8 @@ class Client {
     std::unique_ptr<v1::Checkpoints::StubInterface> checkpoints;
     std::unique_ptr<v1::Architectures::StubInterface> architectures;
     std::unique_ptr<v1::ServerInformation::StubInterface> server_information;
+    std::unique_ptr<v1::Uploads::StubInterface> uploads;
+    std::unique_ptr<v1::Admin::StubInterface> admin;
   };
 
   // Connects when the first method is called, and again when need be.

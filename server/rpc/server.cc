@@ -13,11 +13,13 @@
 #include "absl/strings/str_cat.h"
 #include "absl/synchronization/notification.h"
 #include "absl/time/time.h"
+#include "server/rpc/admin_service.h"
 #include "server/rpc/architectures_service.h"
 #include "server/rpc/call_runner.h"
 #include "server/rpc/checkpoints_service.h"
 #include "server/rpc/model_initializer_service.h"
 #include "server/rpc/server_information_service.h"
+#include "server/rpc/uploads_service.h"
 
 namespace warmstart::rpc {
 namespace {
@@ -48,7 +50,9 @@ class GrpcServer final : public RpcServer {
       : model_initializer_(context, calls_),
         checkpoints_(context, calls_),
         architectures_(context, calls_),
-        server_information_(context, calls_) {}
+        server_information_(context, calls_),
+        uploads_(context, calls_),
+        admin_(context, calls_) {}
 
   absl::Status Listen(const std::string& address) {
     // gRPC would take port 443.
@@ -76,6 +80,8 @@ class GrpcServer final : public RpcServer {
     builder.RegisterService(&checkpoints_);
     builder.RegisterService(&architectures_);
     builder.RegisterService(&server_information_);
+    builder.RegisterService(&uploads_);
+    builder.RegisterService(&admin_);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
       return absl::UnavailableError(absl::StrCat(
@@ -83,10 +89,12 @@ class GrpcServer final : public RpcServer {
           "'; is the port taken, or the host not this machine's?"));
     }
     // Of itself, gRPC knows the health of the server as a whole alone.
-    for (const char* service : {v1::ModelInitializer::service_full_name(),
-                                v1::Checkpoints::service_full_name(),
-                                v1::Architectures::service_full_name(),
-                                v1::ServerInformation::service_full_name()}) {
+    for (const char* service :
+         {v1::ModelInitializer::service_full_name(),
+          v1::Checkpoints::service_full_name(),
+          v1::Architectures::service_full_name(),
+          v1::ServerInformation::service_full_name(),
+          v1::Uploads::service_full_name(), v1::Admin::service_full_name()}) {
       server_->GetHealthCheckService()->SetServingStatus(service, true);
     }
     return absl::OkStatus();
@@ -125,6 +133,8 @@ class GrpcServer final : public RpcServer {
   CheckpointsService checkpoints_;
   ArchitecturesService architectures_;
   ServerInformationService server_information_;
+  UploadsService uploads_;
+  AdminService admin_;
   int port_ = 0;
   std::unique_ptr<grpc::Server> server_;
 };

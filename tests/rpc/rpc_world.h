@@ -15,10 +15,12 @@
 #include "google/rpc/status.pb.h"
 #include "server/rpc/server.h"
 #include "tests/service/world.h"
+#include "warmstart/v1/admin.grpc.pb.h"
 #include "warmstart/v1/architectures.grpc.pb.h"
 #include "warmstart/v1/checkpoints.grpc.pb.h"
 #include "warmstart/v1/model_initializer.grpc.pb.h"
 #include "warmstart/v1/server_info.grpc.pb.h"
+#include "warmstart/v1/uploads.grpc.pb.h"
 
 namespace warmstart::rpc {
 
@@ -32,6 +34,8 @@ class RpcWorld {
   v1::Checkpoints::Stub& checkpoints() { return *checkpoints_; }
   v1::Architectures::Stub& architectures() { return *architectures_; }
   v1::ServerInformation::Stub& information() { return *information_; }
+  v1::Uploads::Stub& uploads() { return *uploads_; }
+  v1::Admin::Stub& admin() { return *admin_; }
 
   // A channel of its own, with gRPC's standard limits.
   std::shared_ptr<grpc::Channel> NewChannel(
@@ -54,6 +58,8 @@ class RpcWorld {
   std::unique_ptr<v1::Checkpoints::Stub> checkpoints_;
   std::unique_ptr<v1::Architectures::Stub> architectures_;
   std::unique_ptr<v1::ServerInformation::Stub> information_;
+  std::unique_ptr<v1::Uploads::Stub> uploads_;
+  std::unique_ptr<v1::Admin::Stub> admin_;
 };
 
 // What is in the details of an error.

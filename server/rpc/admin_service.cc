@@ -1,0 +1,3 @@
+#include "server/rpc/admin_service.h"
+
+namespace warmstart::rpc {}  // namespace warmstart::rpc

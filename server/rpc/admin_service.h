@@ -1,0 +1,28 @@
+// The Admin service of the API.
+
+#ifndef WARMSTART_SERVER_RPC_ADMIN_SERVICE_H_
+#define WARMSTART_SERVER_RPC_ADMIN_SERVICE_H_
+
+#include <grpcpp/grpcpp.h>
+
+#include "server/rpc/call_runner.h"
+#include "server/service/context.h"
+#include "warmstart/v1/admin.grpc.pb.h"
+
+namespace warmstart::rpc {
+
+// Thread-safe, as gRPC calls it.
+class AdminService final : public v1::Admin::Service {
+ public:
+  // Both outlive the service.
+  AdminService(const service::Context& context, CallRunner& calls)
+      : context_(context), calls_(calls) {}
+
+ private:
+  [[maybe_unused]] const service::Context& context_;
+  [[maybe_unused]] CallRunner& calls_;
+};
+
+}  // namespace warmstart::rpc
+
+#endif  // WARMSTART_SERVER_RPC_ADMIN_SERVICE_H_
