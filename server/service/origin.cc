@@ -34,10 +34,12 @@ Json Encode(const WarmStartOrigin& origin) {
   for (const CheckpointName& source : origin.sources) {
     sources.push_back(source.ToString());
   }
-  return {{"kind", "warm_start"},
-          {"sources", std::move(sources)},
-          {"seed", origin.seed},
-          {"device", origin.device}};
+  Json json = {{"kind", "warm_start"},
+               {"sources", std::move(sources)},
+               {"seed", origin.seed},
+               {"device", origin.device}};
+  if (origin.request.has_value()) json["request"] = *origin.request;
+  return json;
 }
 
 UploadOrigin DecodeUpload(const Json& json) {
@@ -65,6 +67,9 @@ absl::StatusOr<Origin> Decode(const Json& json) {
   WarmStartOrigin origin;
   origin.seed = json.at("seed").get<uint64_t>();
   origin.device = json.at("device").get<std::string>();
+  if (json.contains("request")) {
+    origin.request = json.at("request").get<std::string>();
+  }
   for (const Json& source : json.at("sources")) {
     absl::StatusOr<CheckpointName> name =
         CheckpointName::Parse(source.get<std::string>());

@@ -4,6 +4,7 @@
 #define WARMSTART_SERVER_SERVICE_ORIGIN_H_
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 #include <vector>
@@ -28,6 +29,9 @@ struct WarmStartOrigin {
   std::vector<CheckpointName> sources;  // in the request's order
   uint64_t seed = 0;
   std::string device;
+  // WarmStartRequest::recorded; none where it was too long, and in origins that
+  // were written before requests were recorded.
+  std::optional<std::string> request = std::nullopt;
 };
 
 using Origin =

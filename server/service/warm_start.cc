@@ -7,7 +7,6 @@
 #include "server/base/status_macros.h"
 #include "server/service/disk_status.h"
 #include "server/service/fresh_tensors.h"
-#include "server/service/lost_tensor.h"
 #include "server/service/origin.h"
 #include "server/service/stored_result.h"
 #include "server/service/value_report.h"
@@ -37,6 +36,10 @@ WarmStartOrigin OriginOf(const Job& job, uint64_t seed) {
   WarmStartOrigin origin;
   origin.seed = seed;
   origin.device = job.device.ToString();
+  const std::optional<std::string>& recorded = job.request.recorded;
+  if (recorded.has_value() && recorded->size() <= kMaxRecordedRequest) {
+    origin.request = recorded;
+  }
   for (const SourceCheckpoint& source : job.sources) {
     origin.sources.push_back(source.name);
   }
@@ -59,24 +62,10 @@ absl::StatusOr<store::Checkpoint> Commit(const Job& job, Manifest manifest,
   return DiskStatus(draft.Commit(checkpoint));
 }
 
-// With the first source that the tensor is of.
-absl::Status NameLostSource(const absl::Status& status,
-                            const std::vector<SourceCheckpoint>& sources) {
-  for (const SourceCheckpoint& source : sources) {
-    absl::Status named = NameLostTensor(status, source.name, *source.manifest);
-    if (named != status) return named;
-  }
-  return status;
-}
-
 // Executes a plan whose verdict is OK.
 absl::StatusOr<WarmStartResult> Execute(const Job& job, planner::Plan plan,
                                         store::Store& store) {
-  std::vector<const Manifest*> manifests;
-  manifests.reserve(job.sources.size());
-  for (const SourceCheckpoint& source : job.sources) {
-    manifests.push_back(source.manifest.get());
-  }
+  const std::vector<const Manifest*> manifests = ManifestsOf(job.sources);
   ModelLoad load;
   load.model = job.model.get();
   load.device = job.device;

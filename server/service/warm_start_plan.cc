@@ -6,6 +6,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/service/handles.h"
+#include "server/service/lost_tensor.h"
 
 namespace warmstart::service {
 namespace {
@@ -31,6 +32,25 @@ absl::StatusOr<std::vector<SourceCheckpoint>> OpenSources(
     sources.push_back({checkpoint.name, std::move(manifest)});
   }
   return sources;
+}
+
+std::vector<const Manifest*> ManifestsOf(
+    const std::vector<SourceCheckpoint>& sources) {
+  std::vector<const Manifest*> manifests;
+  manifests.reserve(sources.size());
+  for (const SourceCheckpoint& source : sources) {
+    manifests.push_back(source.manifest.get());
+  }
+  return manifests;
+}
+
+absl::Status NameLostSource(const absl::Status& status,
+                            const std::vector<SourceCheckpoint>& sources) {
+  for (const SourceCheckpoint& source : sources) {
+    absl::Status named = NameLostTensor(status, source.name, *source.manifest);
+    if (named != status) return named;
+  }
+  return status;
 }
 
 absl::StatusOr<planner::Plan> PlanWarmStart(

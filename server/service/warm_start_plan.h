@@ -6,6 +6,7 @@
 #include <memory>
 #include <vector>
 
+#include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "server/model/architecture.h"
 #include "server/model/manifest.h"
@@ -26,6 +27,14 @@ struct SourceCheckpoint {
 //   NOT_FOUND         no such checkpoint
 absl::StatusOr<std::vector<SourceCheckpoint>> OpenSources(
     store::Store& store, const WarmStartRequest& request);
+
+// As ModelLoad takes them; borrowed from `sources`.
+std::vector<const Manifest*> ManifestsOf(
+    const std::vector<SourceCheckpoint>& sources);
+
+// NameLostTensor, with the first source that the tensor is of.
+absl::Status NameLostSource(const absl::Status& status,
+                            const std::vector<SourceCheckpoint>& sources);
 
 // Errors are MakePlan's.
 absl::StatusOr<planner::Plan> PlanWarmStart(

@@ -3,6 +3,7 @@
 #ifndef WARMSTART_SERVER_SERVICE_WARM_START_REQUEST_H_
 #define WARMSTART_SERVER_SERVICE_WARM_START_REQUEST_H_
 
+#include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
@@ -52,7 +53,15 @@ struct WarmStartRequest {
   std::string device;
   std::optional<uint64_t> seed;
   CheckpointOptions options;
+  // The rest of the request in the words of whoever made it: what the
+  // checkpoint's architecture and its origin's sources, seed and device do not
+  // tell already. It is kept with the checkpoint, unless it is longer than
+  // kMaxRecordedRequest, so that Reproduce can ask for the same again.
+  std::optional<std::string> recorded = std::nullopt;
 };
+
+// A listing of checkpoints reads their origins, so these must not be large.
+inline constexpr size_t kMaxRecordedRequest = size_t{64} << 10;
 
 // What a request can make the server hold in memory and try out is bounded.
 // `used` of a kind of things, of which there may be `most`; INVALID_ARGUMENT,
@@ -61,7 +70,8 @@ absl::Status CheckCount(absl::string_view field, size_t used, size_t most);
 absl::Status CheckCounts(const WarmStartRequest& request);
 
 // What tells a request from another with the same id: all fields but the id
-// itself, and validate_only, which makes no checkpoint.
+// itself, `recorded`, which repeats the others, and validate_only, which makes
+// no checkpoint.
 Digest FingerprintOf(const WarmStartRequest& request);
 
 }  // namespace warmstart::service

@@ -1,6 +1,7 @@
 #include "server/service/origin.h"
 
 #include <cstdint>
+#include <optional>
 #include <string>
 #include <variant>
 
@@ -66,6 +67,29 @@ TEST(OriginTest, AWarmStartComesBackWithItsSourcesInOrder) {
   EXPECT_THAT(decoded.sources, ElementsAre(NameOf("b"), NameOf("a")));
   EXPECT_EQ(decoded.seed, 7);
   EXPECT_EQ(decoded.device, "cpu");
+  EXPECT_EQ(decoded.request, std::nullopt);
+}
+
+TEST(OriginTest, ARecordedRequestComesBackAsItWas) {
+  for (const char* request : {"", R"({"strict":true})"}) {
+    EXPECT_EQ(RoundTrip(WarmStartOrigin{{}, 7, "cpu", request}).request,
+              request);
+  }
+}
+
+TEST(OriginTest, OriginsFromBeforeRequestsWereRecordedAreRead) {
+  ASSERT_OK_AND_ASSIGN(
+      const Origin origin,
+      OriginFromJson(
+          R"({"kind":"warm_start","sources":["checkpoints/a"],"seed":7,"device":"cpu"})"));
+  EXPECT_EQ(std::get<WarmStartOrigin>(origin).request, std::nullopt);
+}
+
+TEST(OriginTest, APlainRequestAddsFewBytes) {
+  const WarmStartOrigin without{{NameOf("a")}, 7, "cpu"};
+  WarmStartOrigin with = without;
+  with.request = "";
+  EXPECT_EQ(OriginToJson(with).size() - OriginToJson(without).size(), 13);
 }
 
 TEST(OriginTest, TextThatIsNoUtf8IsReplacedRatherThanRefused) {
@@ -78,15 +102,17 @@ TEST(OriginTest, TextThatIsNoUtf8IsReplacedRatherThanRefused) {
 }
 
 TEST(OriginTest, OtherTextIsDataLoss) {
-  for (const char* text :
-       {"", "null", "[]", "{", "{}", R"({"kind":"upload"})",
-        R"({"kind":"other"})", R"({"kind":1})",
-        R"({"kind":"upload","files":"x","format":"","skipped":[]})",
-        R"({"kind":"upload","files":[],"format":"","skipped":[1]})",
-        R"({"kind":"initialization","seed":"1","device":"cpu"})",
-        R"({"kind":"initialization","seed":1})",
-        R"({"kind":"warm_start","seed":1,"device":"cpu","sources":["x"]})",
-        R"({"kind":"warm_start","seed":1,"device":"cpu","sources":[1]})"}) {
+  for (
+      const char* text :
+      {"", "null", "[]", "{", "{}", R"({"kind":"upload"})",
+       R"({"kind":"other"})", R"({"kind":1})",
+       R"({"kind":"upload","files":"x","format":"","skipped":[]})",
+       R"({"kind":"upload","files":[],"format":"","skipped":[1]})",
+       R"({"kind":"initialization","seed":"1","device":"cpu"})",
+       R"({"kind":"initialization","seed":1})",
+       R"({"kind":"warm_start","seed":1,"device":"cpu","sources":["x"]})",
+       R"({"kind":"warm_start","seed":1,"device":"cpu","sources":[1]})",
+       R"({"kind":"warm_start","seed":1,"device":"cpu","sources":[],"request":1})"}) {
     EXPECT_THAT(OriginFromJson(text), StatusIs(absl::StatusCode::kDataLoss))
         << text;
   }
