@@ -11,6 +11,7 @@
 #include "server/rpc/call_runner.h"
 #include "server/rpc/error_translation.h"
 #include "server/rpc/forward_translation.h"
+#include "server/rpc/recorded_request.h"
 #include "server/rpc/request_translation.h"
 #include "server/rpc/response_translation.h"
 #include "server/service/forward.h"
@@ -100,8 +101,8 @@ absl::Status SaveAndAnswer(const service::Context& context,
 absl::Status Start(const service::Context& context,
                    const v1::WarmStartRequest& request,
                    v1::WarmStartResponse* response) {
-  ASSIGN_OR_RETURN(const service::WarmStartRequest translated,
-                   FromProto(request));
+  ASSIGN_OR_RETURN(service::WarmStartRequest translated, FromProto(request));
+  translated.recorded = RecordedText(request);
   ASSIGN_OR_RETURN(const service::WarmStartResult result,
                    service::WarmStart(context, translated));
   rpc::ToProto(result.report, response->mutable_report());

@@ -5,16 +5,9 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/rpc/metadata_translation.h"
-#include "server/service/origin.h"
 
 namespace warmstart::rpc {
 namespace {
-
-void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
-  const int64_t nanos = absl::ToUnixNanos(time);
-  proto->set_seconds(nanos / 1'000'000'000);
-  proto->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
-}
 
 template <typename Strings>
 void ToProto(const Strings& strings,
@@ -52,26 +45,6 @@ void ToProto(const Coverage& coverage, v1::Coverage* proto) {
   proto->set_bytes_loaded(coverage.bytes_loaded);
   proto->set_bytes_total(coverage.bytes_total);
   proto->set_byte_fraction(coverage.ByteFraction());
-}
-
-v1::TargetOutcome ToProto(TargetOutcome outcome) {
-  switch (outcome) {
-    case TargetOutcome::kMatched:
-      return v1::TARGET_OUTCOME_MATCHED;
-    case TargetOutcome::kRenamed:
-      return v1::TARGET_OUTCOME_RENAMED;
-    case TargetOutcome::kAdapted:
-      return v1::TARGET_OUTCOME_ADAPTED;
-    case TargetOutcome::kAveraged:
-      return v1::TARGET_OUTCOME_AVERAGED;
-    case TargetOutcome::kCast:
-      return v1::TARGET_OUTCOME_CAST;
-    case TargetOutcome::kKept:
-      return v1::TARGET_OUTCOME_KEPT;
-    case TargetOutcome::kInitialized:
-      return v1::TARGET_OUTCOME_INITIALIZED;
-  }
-  return v1::TARGET_OUTCOME_UNSPECIFIED;
 }
 
 v1::SourceOutcome ToProto(SourceOutcome outcome) {
@@ -114,7 +87,7 @@ void ToProto(const DiffTotal& total, v1::DiffTotals* proto) {
 
 void ToProto(const TargetReport& entry, v1::TargetEntry* proto) {
   proto->set_key(entry.key);
-  proto->set_outcome(ToProto(entry.outcome));
+  proto->set_outcome(rpc::ToProto(entry.outcome));
   proto->set_buffer(entry.kind == EntryKind::kBuffer);
   proto->set_dtype(std::string(DTypeName(entry.spec.dtype())));
   rpc::ToProto(entry.spec.shape(), proto->mutable_shape());
@@ -149,6 +122,36 @@ void ToProto(const Shape& shape,
   proto->Assign(shape.sizes().begin(), shape.sizes().end());
 }
 
+void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
+  const int64_t nanos = absl::ToUnixNanos(time);
+  proto->set_seconds(nanos / 1'000'000'000);
+  proto->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+}
+
+v1::TargetOutcome ToProto(TargetOutcome outcome) {
+  switch (outcome) {
+    case TargetOutcome::kMatched:
+      return v1::TARGET_OUTCOME_MATCHED;
+    case TargetOutcome::kRenamed:
+      return v1::TARGET_OUTCOME_RENAMED;
+    case TargetOutcome::kAdapted:
+      return v1::TARGET_OUTCOME_ADAPTED;
+    case TargetOutcome::kAveraged:
+      return v1::TARGET_OUTCOME_AVERAGED;
+    case TargetOutcome::kCast:
+      return v1::TARGET_OUTCOME_CAST;
+    case TargetOutcome::kKept:
+      return v1::TARGET_OUTCOME_KEPT;
+    case TargetOutcome::kInitialized:
+      return v1::TARGET_OUTCOME_INITIALIZED;
+  }
+  return v1::TARGET_OUTCOME_UNSPECIFIED;
+}
+
+void ToProto(const service::Origin& origin, v1::Origin* proto) {
+  std::visit(OriginToProto{proto}, origin);
+}
+
 absl::Status ToProto(const store::Checkpoint& checkpoint,
                      v1::Checkpoint* proto) {
   proto->set_name(checkpoint.name.ToString());
@@ -165,7 +168,7 @@ absl::Status ToProto(const store::Checkpoint& checkpoint,
   proto->set_size_bytes(checkpoint.num_bytes);
   ASSIGN_OR_RETURN(const service::Origin origin,
                    service::OriginFromJson(checkpoint.origin_json));
-  std::visit(OriginToProto{proto->mutable_origin()}, origin);
+  ToProto(origin, proto->mutable_origin());
   return absl::OkStatus();
 }
 

@@ -6,10 +6,12 @@
 #include <string>
 
 #include "absl/status/status.h"
+#include "absl/time/time.h"
 #include "server/model/architecture.h"
 #include "server/model/manifest.h"
 #include "server/model/manifest_diff.h"
 #include "server/model/report.h"
+#include "server/service/origin.h"
 #include "server/store/store.h"
 #include "warmstart/v1/architectures.pb.h"
 #include "warmstart/v1/checkpoints.pb.h"
@@ -22,6 +24,9 @@ std::string ArchitectureResource(const std::string& name);
 
 void ToProto(const Shape& shape,
              google::protobuf::RepeatedField<int64_t>* proto);
+void ToProto(absl::Time time, google::protobuf::Timestamp* proto);
+v1::TargetOutcome ToProto(TargetOutcome outcome);
+void ToProto(const service::Origin& origin, v1::Origin* proto);
 
 // DATA_LOSS when what the catalog keeps of a checkpoint cannot be read. The
 // report and metadata are left out: that is the BASIC view.

@@ -17,6 +17,7 @@
 #include "server/rpc/architectures_service.h"
 #include "server/rpc/call_runner.h"
 #include "server/rpc/checkpoints_service.h"
+#include "server/rpc/lineage_service.h"
 #include "server/rpc/model_initializer_service.h"
 #include "server/rpc/server_information_service.h"
 #include "server/rpc/uploads_service.h"
@@ -51,6 +52,7 @@ class GrpcServer final : public RpcServer {
         checkpoints_(context, calls_),
         architectures_(context, calls_),
         server_information_(context, calls_),
+        lineage_(context, calls_),
         uploads_(context, calls_),
         admin_(context, calls_) {}
 
@@ -80,6 +82,7 @@ class GrpcServer final : public RpcServer {
     builder.RegisterService(&checkpoints_);
     builder.RegisterService(&architectures_);
     builder.RegisterService(&server_information_);
+    builder.RegisterService(&lineage_);
     builder.RegisterService(&uploads_);
     builder.RegisterService(&admin_);
     server_ = builder.BuildAndStart();
@@ -94,7 +97,8 @@ class GrpcServer final : public RpcServer {
           v1::Checkpoints::service_full_name(),
           v1::Architectures::service_full_name(),
           v1::ServerInformation::service_full_name(),
-          v1::Uploads::service_full_name(), v1::Admin::service_full_name()}) {
+          v1::Lineage::service_full_name(), v1::Uploads::service_full_name(),
+          v1::Admin::service_full_name()}) {
       server_->GetHealthCheckService()->SetServingStatus(service, true);
     }
     return absl::OkStatus();
@@ -133,6 +137,7 @@ class GrpcServer final : public RpcServer {
   CheckpointsService checkpoints_;
   ArchitecturesService architectures_;
   ServerInformationService server_information_;
+  LineageService lineage_;
   UploadsService uploads_;
   AdminService admin_;
   int port_ = 0;

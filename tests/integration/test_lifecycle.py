@@ -23,6 +23,7 @@ SERVICES = [
     "warmstart.v1.ModelInitializer",
     "warmstart.v1.Checkpoints",
     "warmstart.v1.Architectures",
+    "warmstart.v1.Lineage",
     "warmstart.v1.ServerInformation",
 ]
 

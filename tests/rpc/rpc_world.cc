@@ -28,6 +28,7 @@ RpcWorld::RpcWorld() {
   checkpoints_ = v1::Checkpoints::NewStub(channel);
   architectures_ = v1::Architectures::NewStub(channel);
   information_ = v1::ServerInformation::NewStub(channel);
+  lineage_ = v1::Lineage::NewStub(channel);
   uploads_ = v1::Uploads::NewStub(channel);
   admin_ = v1::Admin::NewStub(channel);
 }

@@ -18,6 +18,7 @@
 #include "warmstart/v1/admin.grpc.pb.h"
 #include "warmstart/v1/architectures.grpc.pb.h"
 #include "warmstart/v1/checkpoints.grpc.pb.h"
+#include "warmstart/v1/lineage.grpc.pb.h"
 #include "warmstart/v1/model_initializer.grpc.pb.h"
 #include "warmstart/v1/server_info.grpc.pb.h"
 #include "warmstart/v1/uploads.grpc.pb.h"
@@ -34,6 +35,7 @@ class RpcWorld {
   v1::Checkpoints::Stub& checkpoints() { return *checkpoints_; }
   v1::Architectures::Stub& architectures() { return *architectures_; }
   v1::ServerInformation::Stub& information() { return *information_; }
+  v1::Lineage::Stub& lineage() { return *lineage_; }
   v1::Uploads::Stub& uploads() { return *uploads_; }
   v1::Admin::Stub& admin() { return *admin_; }
 
@@ -58,6 +60,7 @@ class RpcWorld {
   std::unique_ptr<v1::Checkpoints::Stub> checkpoints_;
   std::unique_ptr<v1::Architectures::Stub> architectures_;
   std::unique_ptr<v1::ServerInformation::Stub> information_;
+  std::unique_ptr<v1::Lineage::Stub> lineage_;
   std::unique_ptr<v1::Uploads::Stub> uploads_;
   std::unique_ptr<v1::Admin::Stub> admin_;
 };
