@@ -14,6 +14,8 @@ constexpr const Command* kCommands[] = {
     &kListCommand,
     &kShowCommand,
     &kDiffCommand,
+    &kLineageCommand,
+    &kReproduceCommand,
     &kLabelCommand,
     &kDeleteCommand,
     &kAliasSetCommand,

@@ -63,6 +63,10 @@ extern const Command kListCommand;
 // command_show.cc
 extern const Command kDiffCommand;
 extern const Command kShowCommand;
+// command_lineage.cc
+extern const Command kLineageCommand;
+// command_reproduce.cc
+extern const Command kReproduceCommand;
 // command_label.cc
 extern const Command kLabelCommand;
 // command_delete.cc

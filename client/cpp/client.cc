@@ -95,6 +95,7 @@ std::unique_ptr<Client> Client::Connect(ClientOptions options) {
             .checkpoints = v1::Checkpoints::NewStub(channel),
             .architectures = v1::Architectures::NewStub(channel),
             .server_information = v1::ServerInformation::NewStub(channel),
+            .lineage = v1::Lineage::NewStub(channel),
             .uploads = v1::Uploads::NewStub(channel),
             .admin = v1::Admin::NewStub(channel)},
       std::move(options));
@@ -194,6 +195,33 @@ absl::Status Client::DeleteCheckpoint(
   return Call(options_, Retry::kNever, *stubs_.checkpoints,
               &v1::Checkpoints::StubInterface::DeleteCheckpoint, request)
       .status();
+}
+
+absl::StatusOr<v1::GetLineageResponse> Client::GetLineage(
+    const v1::GetLineageRequest& request) {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.lineage,
+              &v1::Lineage::StubInterface::GetLineage, request);
+}
+
+absl::Status Client::ReproduceCheckpoint(
+    const v1::ReproduceCheckpointRequest& request,
+    absl::FunctionRef<void(const v1::ReproduceCheckpointResponse&)> take) {
+  Operation operation(options_);
+  while (true) {
+    grpc::ClientContext context;
+    operation.Prepare(context);
+    const auto reader = stubs_.lineage->ReproduceCheckpoint(&context, request);
+    bool has_begun = false;
+    v1::ReproduceCheckpointResponse message;
+    while (reader->Read(&message)) {
+      has_begun = true;
+      take(message);
+    }
+    const absl::Status status = FromGrpcStatus(reader->Finish());
+    if (status.ok() || has_begun || !operation.ShouldRetry(status)) {
+      return status;
+    }
+  }
 }
 
 absl::StatusOr<v1::Alias> Client::SetAlias(const v1::SetAliasRequest& request) {

@@ -35,6 +35,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "client/cpp/download.h"
@@ -42,6 +43,7 @@
 #include "warmstart/v1/admin.grpc.pb.h"
 #include "warmstart/v1/architectures.grpc.pb.h"
 #include "warmstart/v1/checkpoints.grpc.pb.h"
+#include "warmstart/v1/lineage.grpc.pb.h"
 #include "warmstart/v1/model_initializer.grpc.pb.h"
 #include "warmstart/v1/server_info.grpc.pb.h"
 #include "warmstart/v1/uploads.grpc.pb.h"
@@ -60,6 +62,7 @@ class Client {
     std::unique_ptr<v1::Checkpoints::StubInterface> checkpoints;
     std::unique_ptr<v1::Architectures::StubInterface> architectures;
     std::unique_ptr<v1::ServerInformation::StubInterface> server_information;
+    std::unique_ptr<v1::Lineage::StubInterface> lineage;
     std::unique_ptr<v1::Uploads::StubInterface> uploads;
     std::unique_ptr<v1::Admin::StubInterface> admin;
   };
@@ -113,6 +116,15 @@ class Client {
       const std::string& name,
       const std::map<std::string, std::string>& labels);
   absl::Status DeleteCheckpoint(const v1::DeleteCheckpointRequest& request);
+
+  absl::StatusOr<v1::GetLineageResponse> GetLineage(
+      const v1::GetLineageRequest& request);
+  // Hands `take` what became of each checkpoint, as the server finds it. Where
+  // the server is lost before the first, it is asked again; after it, the call
+  // fails.
+  absl::Status ReproduceCheckpoint(
+      const v1::ReproduceCheckpointRequest& request,
+      absl::FunctionRef<void(const v1::ReproduceCheckpointResponse&)> take);
 
   absl::StatusOr<v1::Alias> SetAlias(const v1::SetAliasRequest& request);
   absl::StatusOr<v1::ListAliasesResponse> ListAliases(

@@ -184,6 +184,23 @@ TEST_F(ConnectedClientTest, AnswersMayBeLargerThanGrpcsDefault) {
   EXPECT_GT(manifest.ByteSizeLong(), 4 << 20);
 }
 
+TEST_F(ConnectedClientTest, AReproductionIsAskedAgainUntilItsFirstAnswer) {
+  int calls = 0;
+  server_.methods().reproduce_checkpoint = [&](const auto&, auto* writer) {
+    if (++calls == 1) return kLost;
+    writer->Write(v1::ReproduceCheckpointResponse());
+    return calls == 2 ? kLost : grpc::Status::OK;
+  };
+  int results = 0;
+  const auto take = [&](const v1::ReproduceCheckpointResponse&) { ++results; };
+  EXPECT_THAT(client_->ReproduceCheckpoint({}, take),
+              StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(calls, 2);
+  EXPECT_EQ(results, 1);
+  EXPECT_OK(client_->ReproduceCheckpoint({}, take));
+  EXPECT_EQ(results, 2);
+}
+
 TEST_F(ConnectedClientTest, TimeoutEndsACall) {
   server_.methods().get_checkpoint = [](const auto&, auto*) {
     absl::SleepFor(absl::Milliseconds(300));

@@ -104,6 +104,24 @@ class FakeCheckpoints : public v1::Checkpoints::Service {
   const FakeMethods& methods_;
 };
 
+class FakeLineage : public v1::Lineage::Service {
+ public:
+  explicit FakeLineage(const FakeMethods& methods) : methods_(methods) {}
+
+  Status GetLineage(ServerContext*, const v1::GetLineageRequest* request,
+                    v1::GetLineageResponse* response) override {
+    return Answer(methods_.get_lineage, *request, response);
+  }
+  Status ReproduceCheckpoint(
+      ServerContext*, const v1::ReproduceCheckpointRequest* request,
+      grpc::ServerWriter<v1::ReproduceCheckpointResponse>* writer) override {
+    return Answer(methods_.reproduce_checkpoint, *request, writer);
+  }
+
+ private:
+  const FakeMethods& methods_;
+};
+
 class FakeArchitectures : public v1::Architectures::Service {
  public:
   explicit FakeArchitectures(const FakeMethods& methods) : methods_(methods) {}
@@ -154,11 +172,13 @@ class FakeServer::Services {
   explicit Services(const FakeMethods& methods)
       : model_initializer(methods),
         checkpoints(methods),
+        lineage(methods),
         architectures(methods),
         server_information(methods) {}
 
   FakeModelInitializer model_initializer;
   FakeCheckpoints checkpoints;
+  FakeLineage lineage;
   FakeArchitectures architectures;
   FakeServerInformation server_information;
 };
@@ -173,6 +193,7 @@ FakeServer::FakeServer()
                            &port);
   builder.RegisterService(&services_->model_initializer);
   builder.RegisterService(&services_->checkpoints);
+  builder.RegisterService(&services_->lineage);
   builder.RegisterService(&services_->architectures);
   builder.RegisterService(&services_->server_information);
   server_ = builder.BuildAndStart();

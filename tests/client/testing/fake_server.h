@@ -15,6 +15,7 @@
 
 #include "warmstart/v1/architectures.grpc.pb.h"
 #include "warmstart/v1/checkpoints.grpc.pb.h"
+#include "warmstart/v1/lineage.grpc.pb.h"
 #include "warmstart/v1/model_initializer.grpc.pb.h"
 #include "warmstart/v1/server_info.grpc.pb.h"
 
@@ -44,6 +45,11 @@ struct FakeMethods {
   Handler<v1::GetManifestRequest, v1::Manifest> get_manifest;
   Handler<v1::DiffCheckpointsRequest, v1::DiffCheckpointsResponse>
       diff_checkpoints;
+  Handler<v1::GetLineageRequest, v1::GetLineageResponse> get_lineage;
+  std::function<grpc::Status(
+      const v1::ReproduceCheckpointRequest&,
+      grpc::ServerWriter<v1::ReproduceCheckpointResponse>*)>
+      reproduce_checkpoint;
   Handler<v1::SetAliasRequest, v1::Alias> set_alias;
   Handler<v1::DeleteAliasRequest, google::protobuf::Empty> delete_alias;
   Handler<v1::ListAliasesRequest, v1::ListAliasesResponse> list_aliases;
