@@ -17,6 +17,8 @@ from warmstart.v1 import (
     architectures_pb2_grpc,
     checkpoints_pb2,
     checkpoints_pb2_grpc,
+    lineage_pb2,
+    lineage_pb2_grpc,
     matching_pb2,
     model_initializer_pb2,
     model_initializer_pb2_grpc,
@@ -54,6 +56,7 @@ class Client:
         channel = self._connection.channel
         self._models = model_initializer_pb2_grpc.ModelInitializerStub(channel)
         self._checkpoints = checkpoints_pb2_grpc.CheckpointsStub(channel)
+        self._lineage = lineage_pb2_grpc.LineageStub(channel)
         self._architectures = architectures_pb2_grpc.ArchitecturesStub(channel)
         self._information = server_info_pb2_grpc.ServerInformationStub(channel)
 
@@ -354,6 +357,48 @@ class Client:
         return self._connection.call(
             self._checkpoints.DiffCheckpoints,
             checkpoints_pb2.DiffCheckpointsRequest(base=base, other=other),
+        )
+
+    def lineage(
+        self, handle: str, *, keys: str | Sequence[str] = ()
+    ) -> Iterator[lineage_pb2.TensorLineage]:
+        """Tells how each tensor of a checkpoint was made, back to the uploads.
+
+        Args:
+            handle: The checkpoint.
+            keys: Globs; only the tensors whose keys match one of them are told of.
+
+        Returns:
+            For each tensor its `steps`: the first is the tensor itself, and
+            `sources` are the positions of the steps that a step was made from.
+        """
+        request = lineage_pb2.GetLineageRequest(
+            name=handle, keys=requests.patterns(keys)
+        )
+        method = self._lineage.GetLineage
+        return self._pages(method, request, lambda page: page.tensors)
+
+    def reproduce(
+        self, handle: str, *, direct: bool = False
+    ) -> Sequence[lineage_pb2.ReproduceCheckpointResponse]:
+        """Makes a checkpoint, and all that it was made from, again.
+
+        Nothing is stored. That one differs, or cannot be made again, is an answer
+        and raises nothing: see its `verdict`, `reason` and `differing_keys`.
+
+        Args:
+            handle: The checkpoint.
+            direct: That checkpoint alone, from its sources as they are stored.
+
+        Returns:
+            What became of each checkpoint: that one, then its sources, then theirs.
+        """
+        request = lineage_pb2.ReproduceCheckpointRequest(name=handle, direct=direct)
+        return self._connection.call(
+            lambda *arguments, **options: list(
+                self._lineage.ReproduceCheckpoint(*arguments, **options)
+            ),
+            request,
         )
 
     def set_labels(

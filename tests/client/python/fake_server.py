@@ -10,6 +10,7 @@ from google.rpc import status_pb2
 from warmstart.v1 import (
     architectures_pb2_grpc,
     checkpoints_pb2_grpc,
+    lineage_pb2_grpc,
     model_initializer_pb2_grpc,
     server_info_pb2_grpc,
 )
@@ -33,6 +34,7 @@ METHODS = {
         "DeleteAlias",
         "ListAliases",
     ],
+    lineage_pb2_grpc.LineageServicer: ["GetLineage", "ReproduceCheckpoint"],
     architectures_pb2_grpc.ArchitecturesServicer: [
         "RegisterArchitecture",
         "GetArchitecture",
@@ -84,6 +86,9 @@ class FakeServer:
         checkpoints_pb2_grpc.add_CheckpointsServicer_to_server(
             self._servicer(checkpoints_pb2_grpc.CheckpointsServicer), self._server
         )
+        lineage_pb2_grpc.add_LineageServicer_to_server(
+            self._servicer(lineage_pb2_grpc.LineageServicer), self._server
+        )
         model_initializer_pb2_grpc.add_ModelInitializerServicer_to_server(
             self._servicer(model_initializer_pb2_grpc.ModelInitializerServicer),
             self._server,
@@ -108,7 +113,7 @@ class FakeServer:
         return type("Fake", (base,), methods)()
 
     def _method(self, name: str):
-        if name == "DownloadCheckpoint":
+        if name in ("DownloadCheckpoint", "ReproduceCheckpoint"):
 
             def stream(_, request, context):
                 yield from self._next(name, request, context)

@@ -17,6 +17,7 @@ from google.rpc import error_details_pb2
 from warmstart.v1 import (
     architectures_pb2,
     checkpoints_pb2,
+    lineage_pb2,
     matching_pb2,
     model_initializer_pb2,
     report_pb2,
@@ -269,6 +270,37 @@ def test_checkpoints_are_compared(fake, fake_client):
     assert fake_client.diff("aliases/a", "checkpoints/b") == answer
     [request] = fake.requests["DiffCheckpoints"]
     assert (request.base, request.other) == ("aliases/a", "checkpoints/b")
+
+
+def test_the_lineage_of_all_pages_is_told(fake, fake_client):
+    tensors = [
+        lineage_pb2.TensorLineage(steps=[lineage_pb2.LineageStep(key=key)])
+        for key in ("a", "b")
+    ]
+    fake.answer(
+        "GetLineage",
+        lineage_pb2.GetLineageResponse(tensors=tensors[:1], next_page_token="1"),
+        lineage_pb2.GetLineageResponse(tensors=tensors[1:]),
+    )
+    assert list(fake_client.lineage("aliases/a", keys="fc.*")) == tensors
+    first, second = fake.requests["GetLineage"]
+    assert (first.name, list(first.keys), first.page_token) == (
+        "aliases/a",
+        ["fc.*"],
+        "",
+    )
+    assert second.page_token == "1"
+
+
+def test_what_became_of_all_checkpoints_is_told(fake, fake_client):
+    results = [
+        lineage_pb2.ReproduceCheckpointResponse(checkpoint="checkpoints/a"),
+        lineage_pb2.ReproduceCheckpointResponse(reason="it was deleted"),
+    ]
+    lost = Failure(grpc.StatusCode.UNAVAILABLE)
+    fake.answer("ReproduceCheckpoint", [results[0], lost], results)
+    assert fake_client.reproduce("aliases/a", direct=True) == results
+    assert fake.requests["ReproduceCheckpoint"][0].direct
 
 
 # Failures.
