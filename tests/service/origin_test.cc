@@ -80,8 +80,8 @@ TEST(OriginTest, ARecordedRequestComesBackAsItWas) {
 TEST(OriginTest, OriginsFromBeforeRequestsWereRecordedAreRead) {
   ASSERT_OK_AND_ASSIGN(
       const Origin origin,
-      OriginFromJson(
-          R"({"kind":"warm_start","sources":["checkpoints/a"],"seed":7,"device":"cpu"})"));
+      OriginFromJson(R"({"kind":"warm_start","sources":["checkpoints/a"],)"
+                     R"("seed":7,"device":"cpu"})"));
   EXPECT_EQ(std::get<WarmStartOrigin>(origin).request, std::nullopt);
 }
 
@@ -101,18 +101,22 @@ TEST(OriginTest, TextThatIsNoUtf8IsReplacedRatherThanRefused) {
                                                    "b"));
 }
 
+TEST(OriginTest, ARequestThatIsNoTextIsDataLoss) {
+  EXPECT_THAT(OriginFromJson(R"({"kind":"warm_start","sources":[],"seed":1,)"
+                             R"("device":"cpu","request":1})"),
+              StatusIs(absl::StatusCode::kDataLoss));
+}
+
 TEST(OriginTest, OtherTextIsDataLoss) {
-  for (
-      const char* text :
-      {"", "null", "[]", "{", "{}", R"({"kind":"upload"})",
-       R"({"kind":"other"})", R"({"kind":1})",
-       R"({"kind":"upload","files":"x","format":"","skipped":[]})",
-       R"({"kind":"upload","files":[],"format":"","skipped":[1]})",
-       R"({"kind":"initialization","seed":"1","device":"cpu"})",
-       R"({"kind":"initialization","seed":1})",
-       R"({"kind":"warm_start","seed":1,"device":"cpu","sources":["x"]})",
-       R"({"kind":"warm_start","seed":1,"device":"cpu","sources":[1]})",
-       R"({"kind":"warm_start","seed":1,"device":"cpu","sources":[],"request":1})"}) {
+  for (const char* text :
+       {"", "null", "[]", "{", "{}", R"({"kind":"upload"})",
+        R"({"kind":"other"})", R"({"kind":1})",
+        R"({"kind":"upload","files":"x","format":"","skipped":[]})",
+        R"({"kind":"upload","files":[],"format":"","skipped":[1]})",
+        R"({"kind":"initialization","seed":"1","device":"cpu"})",
+        R"({"kind":"initialization","seed":1})",
+        R"({"kind":"warm_start","seed":1,"device":"cpu","sources":["x"]})",
+        R"({"kind":"warm_start","seed":1,"device":"cpu","sources":[1]})"}) {
     EXPECT_THAT(OriginFromJson(text), StatusIs(absl::StatusCode::kDataLoss))
         << text;
   }
