@@ -20,6 +20,14 @@ constexpr size_t kKeysShown = 3;
 
 using FilesByCheckpoint = std::map<std::string, std::string>;
 
+// "net_a.pt", "model-00001.safetensors and 3 more"; "" where there are none.
+std::string FilesText(const v1::Origin::Upload& upload) {
+  if (upload.files().empty()) return "";
+  const int more = upload.files_size() - 1;
+  return more == 0 ? upload.files(0)
+                   : absl::StrCat(upload.files(0), " and ", more, " more");
+}
+
 // The longest run of last parts of a key that all keys of the steps end with;
 // "" where there is none.
 std::string CommonEnd(const v1::TensorLineage& tensor) {
@@ -213,11 +221,9 @@ std::string RenderLineage(const v1::GetLineageResponse& lineage,
                           const LineageTextOptions& options) {
   FilesByCheckpoint files;
   for (const v1::LineageCheckpoint& checkpoint : lineage.checkpoints()) {
-    files[checkpoint.name()] =
-        absl::StrJoin(checkpoint.origin().upload().files(), ", ");
+    files[checkpoint.name()] = FilesText(checkpoint.origin().upload());
   }
-  const Table checkpoints = CheckpointTable(lineage);
-  std::string text = checkpoints.Render(options.style);
+  std::string text = CheckpointTable(lineage).Render(options.style);
   const std::vector<Group> groups = GroupTensors(lineage, files, options.each);
   const size_t shown = std::min(groups.size(), options.style.max_rows);
   for (size_t i = 0; i < shown; ++i) {
