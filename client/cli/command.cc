@@ -25,6 +25,8 @@ constexpr const Command* kCommands[] = {
     &kArchitecturesShowCommand,
     &kArchitecturesRegisterCommand,
     &kArchitecturesDeleteCommand,
+    &kAdminBackupCommand,
+    &kAdminRestoreCommand,
     &kHealthCommand,
     &kInfoCommand,
     &kVersionCommand,

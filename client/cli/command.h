@@ -84,6 +84,9 @@ extern const Command kArchitecturesDeleteCommand;
 extern const Command kHealthCommand;
 // command_info.cc
 extern const Command kInfoCommand;
+// command_admin_backup.cc
+extern const Command kAdminBackupCommand;
+extern const Command kAdminRestoreCommand;
 // command_version.cc
 extern const Command kVersionCommand;
 

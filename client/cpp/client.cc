@@ -272,4 +272,9 @@ absl::StatusOr<v1::ServerInfo> Client::GetServerInfo() {
               v1::GetServerInfoRequest());
 }
 
+absl::StatusOr<BackedUp> Client::BackUp(const BackupRequest& request,
+                                        const ProgressCallback& progress) {
+  return client::BackUp(*stubs_.admin, options_, request, progress);
+}
+
 }  // namespace warmstart::client

@@ -38,6 +38,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
+#include "client/cpp/backup/backup.h"
 #include "client/cpp/download.h"
 #include "client/cpp/options.h"
 #include "warmstart/v1/admin.grpc.pb.h"
@@ -140,6 +141,10 @@ class Client {
   absl::Status DeleteArchitecture(const v1::DeleteArchitectureRequest& request);
 
   absl::StatusOr<v1::ServerInfo> GetServerInfo();
+
+  // As client/cpp/backup/backup.h says.
+  absl::StatusOr<BackedUp> BackUp(const BackupRequest& request,
+                                  const ProgressCallback& progress = {});
 
  private:
   const Stubs stubs_;

@@ -5,6 +5,7 @@
 
 #include <grpcpp/grpcpp.h>
 
+#include "server/rpc/backup_stream.h"
 #include "server/rpc/call_runner.h"
 #include "server/service/context.h"
 #include "warmstart/v1/admin.grpc.pb.h"
@@ -18,9 +19,12 @@ class AdminService final : public v1::Admin::Service {
   AdminService(const service::Context& context, CallRunner& calls)
       : context_(context), calls_(calls) {}
 
+  grpc::Status BackUpStore(grpc::ServerContext* call,
+                           BackupStream* stream) override;
+
  private:
-  [[maybe_unused]] const service::Context& context_;
-  [[maybe_unused]] CallRunner& calls_;
+  const service::Context& context_;
+  CallRunner& calls_;
 };
 
 }  // namespace warmstart::rpc

@@ -27,6 +27,7 @@
 #include "server/model/manifest.h"
 #include "server/model/resource_name.h"
 #include "server/store/pack_store.h"
+#include "server/store/snapshot.h"
 #include "server/store/store.h"
 
 namespace warmstart::store {
@@ -174,6 +175,12 @@ class Catalog {
 
   // The ids of all packs, in no particular order.
   virtual absl::StatusOr<std::vector<PackId>> ListPacks() = 0;
+
+  // Writes one state of the catalog, as the file of a catalog of its own, to
+  // `path`, where an empty file is; others go on writing meanwhile. Returns the
+  // packs that it names, oldest first. The copy is not synced.
+  virtual absl::StatusOr<std::vector<SnapshotPack>> CopyTo(
+      const std::string& path) = 0;
 };
 
 }  // namespace warmstart::store

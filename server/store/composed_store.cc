@@ -13,6 +13,7 @@
 #include "absl/strings/strip.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
+#include "server/store/composed_snapshot.h"
 #include "server/store/draft.h"
 #include "server/store/errors.h"
 #include "server/store/manifest_cache.h"
@@ -252,6 +253,10 @@ class ComposedStore final : public Store {
       }
       location = std::move(again);
     }
+  }
+
+  absl::StatusOr<std::unique_ptr<Snapshot>> TakeSnapshot() override {
+    return TakeComposedSnapshot(*packs_, *catalog_, clock_);
   }
 
  private:

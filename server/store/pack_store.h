@@ -38,6 +38,10 @@ class StagedPack {
 
   virtual const PackId& id() const = 0;
 
+  // The file that it is, empty before the first Append, for what can only write
+  // to a file: instead of Append, and before Finish.
+  virtual std::string path() const = 0;
+
   virtual absl::Status Append(absl::string_view data) = 0;
   // `num_bytes` of zeros to write into, on the disk and not in memory; they are
   // there while this object lives. Instead of Append, and once.
@@ -57,7 +61,13 @@ class StagedPack {
   virtual absl::Status Publish() = 0;
 };
 
-// Thread-safe. Outlives its StagedPacks.
+// While it lives, the packs of its store stay.
+class PackHold {
+ public:
+  virtual ~PackHold() = default;
+};
+
+// Thread-safe. Outlives its StagedPacks and PackHolds.
 class PackStore {
  public:
   virtual ~PackStore() = default;
@@ -75,6 +85,10 @@ class PackStore {
   // OK when there is no such pack. A crash may bring it back; then no catalog
   // knows it, and Sweep removes it again.
   virtual absl::Status Remove(const PackId& id) = 0;
+
+  // Keeps all packs: what is to be removed meanwhile is removed when the last
+  // hold ends, and what cannot be then, Sweep removes.
+  virtual std::unique_ptr<PackHold> Hold() = 0;
 
   // Removes all packs that are not in `known`, and all that is staged. Only
   // while nothing is being staged.

@@ -154,6 +154,8 @@ struct ArchitecturePage {
   std::string next_page_token;
 };
 
+class Snapshot;  // server/store/snapshot.h
+
 // Whether what is read is compared with its digest.
 enum class VerifyReads {
   kFirst,  // when it is first read since the store was opened
@@ -244,6 +246,11 @@ class Store {
   // too short, or, as StoreOptions has it, when its bytes are not what they
   // were.
   virtual absl::StatusOr<BlobData> OpenBlob(const Digest& digest) = 0;
+
+  // All that the store holds at this moment, to be copied while others go on
+  // saving and deleting. It takes as long as writing the catalog, and its space
+  // in staging/. RESOURCE_EXHAUSTED when the disk is full.
+  virtual absl::StatusOr<std::unique_ptr<Snapshot>> TakeSnapshot() = 0;
 };
 
 }  // namespace warmstart::store

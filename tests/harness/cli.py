@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 from dataclasses import dataclass
 
@@ -35,6 +36,15 @@ class Running:
     def ended(self) -> bool:
         """Tells whether the process is gone."""
         return self._process.poll() is not None
+
+    def pause(self) -> None:
+        """Makes the command stand still; `kill` ends it also then."""
+        self._process.send_signal(signal.SIGSTOP)
+
+    def kill(self) -> None:
+        """Ends the command without a chance to clean up."""
+        self._process.kill()
+        self._process.communicate()
 
     def wait(self, stdin: str = "") -> Ran:
         """Waits for the command's end."""

@@ -129,6 +129,10 @@ class InterruptedCatalog final : public Catalog {
   absl::StatusOr<std::vector<PackId>> ListPacks() override {
     return real_->ListPacks();
   }
+  absl::StatusOr<std::vector<SnapshotPack>> CopyTo(
+      const std::string& path) override {
+    return real_->CopyTo(path);
+  }
 
  private:
   const std::unique_ptr<Catalog> real_;

@@ -10,6 +10,7 @@
 #define WARMSTART_TESTS_STORE_PACK_STORE_CONTRACT_H_
 
 #include <algorithm>
+#include <fstream>
 #include <memory>
 #include <string>
 #include <utility>
@@ -166,9 +167,44 @@ TYPED_TEST_P(PackStoreContract, SweepKeepsWhatIsKnownAndNothingElse) {
   EXPECT_FALSE(this->Exists(orphan));
 }
 
+TYPED_TEST_P(PackStoreContract, AFileWrittenByOthersIsFinishedAsItIs) {
+  ASSERT_OK_AND_ASSIGN(const auto staged, this->packs_->Stage());
+  std::ofstream(staged->path(), std::ios::binary) << "by others";
+  EXPECT_THAT(staged->Finish(), testing::IsOkAndHolds("by others"));
+}
+
+TYPED_TEST_P(PackStoreContract, HeldPacksStayUntilTheLastHoldEnds) {
+  const PackId removed = this->Publish("removed");
+  const PackId kept = this->Publish("kept");
+  std::unique_ptr<PackHold> first = this->packs_->Hold();
+  std::unique_ptr<PackHold> second = this->packs_->Hold();
+  ASSERT_OK(this->packs_->Remove(removed));
+  first.reset();
+  EXPECT_EQ(this->packs_->Read(removed, 0, 7)->bytes, "removed");
+  second.reset();
+  EXPECT_FALSE(this->Exists(removed));
+  EXPECT_TRUE(this->Exists(kept));
+  ASSERT_OK(this->packs_->Remove(kept));
+  EXPECT_FALSE(this->Exists(kept));
+}
+
+TYPED_TEST_P(PackStoreContract, SweepRemovesWhatWasHeldInACrash) {
+  const PackId id = this->Publish("held");
+  const std::unique_ptr<PackStore> next = this->backend_.Open();
+  {
+    const std::unique_ptr<PackHold> hold = this->packs_->Hold();
+    ASSERT_OK(this->packs_->Remove(id));
+    // As the next process does, which knows of no hold.
+    ASSERT_OK(next->Sweep({}));
+    EXPECT_FALSE(this->Exists(id));
+  }
+  EXPECT_FALSE(this->Exists(id));
+}
+
 REGISTER_TYPED_TEST_SUITE_P(
-    PackStoreContract, PublishedBytesAreReadInParts,
-    StagedBytesAreSeenByTheirOwnerAlone,
+    PackStoreContract, AFileWrittenByOthersIsFinishedAsItIs,
+    HeldPacksStayUntilTheLastHoldEnds, SweepRemovesWhatWasHeldInACrash,
+    PublishedBytesAreReadInParts, StagedBytesAreSeenByTheirOwnerAlone,
     FinishedBytesStayThereAfterPublishAndRemove, AppendAfterFinishIsRefused,
     AMappingIsZerosThenWhatIsWritten, AnEmptyPackIsAPack, WhatIsDroppedIsGone,
     PublishedPacksOutliveTheirWriterAndAReopening, ReadsOutsideAPackAreDataLoss,

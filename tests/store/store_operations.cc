@@ -7,6 +7,7 @@
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/store/local/paths.h"
+#include "server/store/snapshot.h"
 #include "server/store/sqlite/sqlite_db.h"
 #include "tests/store/store_test_util.h"
 
@@ -160,6 +161,12 @@ const std::vector<StoreOperation>& StoreOperations() {
        [](SimulatedStore& s) { return Delete(s.store(), "shared"); }, 2},
       {"DeleteOfWhatIsInTheCatalog",
        [](SimulatedStore& s) { return Delete(s.store(), "small"); }, 2},
+      {"DeleteWhileASnapshotLives",
+       [](SimulatedStore& s) -> absl::Status {
+         ASSIGN_OR_RETURN(const auto snapshot, s.store().TakeSnapshot());
+         return Delete(s.store(), "own");
+       },
+       20},
       {"SetAlias",
        [](SimulatedStore& s) -> absl::Status {
          ASSIGN_OR_RETURN(const CheckpointName name,

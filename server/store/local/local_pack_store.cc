@@ -8,6 +8,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
+#include "server/store/local/deferred_removals.h"
 #include "server/store/local/mapping_cache.h"
 #include "server/store/random_id.h"
 
@@ -33,6 +34,8 @@ class LocalStagedPack final : public StagedPack {
   }
 
   const PackId& id() const override { return id_; }
+
+  std::string path() const override { return paths_.Staged(id_); }
 
   absl::Status Append(absl::string_view data) override {
     if (mapped_ != nullptr) {
@@ -121,11 +124,10 @@ class LocalPackStore final : public PackStore {
   }
 
   absl::Status Remove(const PackId& id) override {
-    const std::string path = paths_.Pack(id);
-    absl::Status status = file_system_.Remove(path);
-    mappings_.Forget(path);
-    return status;
+    return removals_.Remove(id);
   }
+
+  std::unique_ptr<PackHold> Hold() override { return removals_.Hold(); }
 
   absl::Status Sweep(const absl::flat_hash_set<PackId>& known) override {
     ASSIGN_OR_RETURN(const std::vector<std::string> staged,
@@ -144,6 +146,13 @@ class LocalPackStore final : public PackStore {
   }
 
  private:
+  absl::Status RemoveNow(const PackId& id) {
+    const std::string path = paths_.Pack(id);
+    absl::Status status = file_system_.Remove(path);
+    mappings_.Forget(path);
+    return status;
+  }
+
   static absl::Status CheckRange(const PackId& id, absl::StatusOr<int64_t> size,
                                  int64_t offset, int64_t num_bytes) {
     if (!size.ok()) return size.status();
@@ -165,6 +174,8 @@ class LocalPackStore final : public PackStore {
   const StorePaths paths_;
   FileSystem& file_system_;
   MappingCache mappings_;
+  DeferredRemovals removals_{
+      [this](const PackId& id) { return RemoveNow(id); }};
 };
 
 }  // namespace

@@ -16,6 +16,7 @@
 #include "server/store/sqlite/sqlite_blobs.h"
 #include "server/store/sqlite/sqlite_checkpointer.h"
 #include "server/store/sqlite/sqlite_checkpoints.h"
+#include "server/store/sqlite/sqlite_copy.h"
 #include "server/store/sqlite/sqlite_db.h"
 #include "server/store/sqlite/sqlite_known_blobs.h"
 #include "server/store/sqlite/sqlite_manifest.h"
@@ -126,7 +127,8 @@ class SqliteCatalog final : public Catalog {
  public:
   SqliteCatalog(std::unique_ptr<SqliteDb> writer,
                 std::unique_ptr<SqliteCheckpointer> checkpointer)
-      : readers_(writer->path(), kMaxReaders),
+      : path_(writer->path()),
+        readers_(path_, kMaxReaders),
         checkpointer_(std::move(checkpointer)),
         writer_(std::move(writer)) {
     writer_->SetCommitHook(
@@ -320,6 +322,11 @@ class SqliteCatalog final : public Catalog {
     });
   }
 
+  absl::StatusOr<std::vector<SnapshotPack>> CopyTo(
+      const std::string& path) override {
+    return CopySqliteCatalog(path_, path);
+  }
+
  private:
   static absl::Status StatusOf(const absl::Status& status) { return status; }
   template <typename T>
@@ -362,6 +369,7 @@ class SqliteCatalog final : public Catalog {
     return result;
   }
 
+  const std::string path_;
   SqlitePool readers_;
   const std::unique_ptr<SqliteCheckpointer> checkpointer_;
   absl::Mutex mutex_;

@@ -165,6 +165,21 @@ class FakeServerInformation : public v1::ServerInformation::Service {
   const FakeMethods& methods_;
 };
 
+class FakeAdmin : public v1::Admin::Service {
+ public:
+  explicit FakeAdmin(const FakeMethods& methods) : methods_(methods) {}
+
+  Status BackUpStore(
+      ServerContext*,
+      grpc::ServerReaderWriter<v1::BackUpStoreResponse, v1::BackUpStoreRequest>*
+          stream) override {
+    return Answer(methods_.back_up_store, stream);
+  }
+
+ private:
+  const FakeMethods& methods_;
+};
+
 }  // namespace
 
 class FakeServer::Services {
@@ -174,13 +189,15 @@ class FakeServer::Services {
         checkpoints(methods),
         lineage(methods),
         architectures(methods),
-        server_information(methods) {}
+        server_information(methods),
+        admin(methods) {}
 
   FakeModelInitializer model_initializer;
   FakeCheckpoints checkpoints;
   FakeLineage lineage;
   FakeArchitectures architectures;
   FakeServerInformation server_information;
+  FakeAdmin admin;
 };
 
 FakeServer::FakeServer()
@@ -196,6 +213,7 @@ FakeServer::FakeServer()
   builder.RegisterService(&services_->lineage);
   builder.RegisterService(&services_->architectures);
   builder.RegisterService(&services_->server_information);
+  builder.RegisterService(&services_->admin);
   server_ = builder.BuildAndStart();
   address_ = absl::StrCat("127.0.0.1:", port);
   server_->GetHealthCheckService()->SetServingStatus(kNamedService, true);

@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "warmstart/v1/admin.grpc.pb.h"
 #include "warmstart/v1/architectures.grpc.pb.h"
 #include "warmstart/v1/checkpoints.grpc.pb.h"
 #include "warmstart/v1/lineage.grpc.pb.h"
@@ -63,6 +64,10 @@ struct FakeMethods {
       delete_architecture;
 
   Handler<v1::GetServerInfoRequest, v1::ServerInfo> get_server_info;
+
+  std::function<grpc::Status(grpc::ServerReaderWriter<v1::BackUpStoreResponse,
+                                                      v1::BackUpStoreRequest>*)>
+      back_up_store;
 };
 
 class FakeServer {
