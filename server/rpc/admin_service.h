@@ -18,9 +18,13 @@ class AdminService final : public v1::Admin::Service {
   AdminService(const service::Context& context, CallRunner& calls)
       : context_(context), calls_(calls) {}
 
+  grpc::Status ApplyRetention(grpc::ServerContext* call,
+                              const v1::ApplyRetentionRequest* request,
+                              v1::ApplyRetentionResponse* response) override;
+
  private:
-  [[maybe_unused]] const service::Context& context_;
-  [[maybe_unused]] CallRunner& calls_;
+  const service::Context& context_;
+  CallRunner& calls_;
 };
 
 }  // namespace warmstart::rpc

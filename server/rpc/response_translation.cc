@@ -10,12 +10,6 @@
 namespace warmstart::rpc {
 namespace {
 
-void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
-  const int64_t nanos = absl::ToUnixNanos(time);
-  proto->set_seconds(nanos / 1'000'000'000);
-  proto->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
-}
-
 template <typename Strings>
 void ToProto(const Strings& strings,
              google::protobuf::RepeatedPtrField<std::string>* proto) {
@@ -140,6 +134,12 @@ void ToProto(const TargetReport& entry, v1::TargetEntry* proto) {
 
 }  // namespace
 
+void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
+  const int64_t nanos = absl::ToUnixNanos(time);
+  proto->set_seconds(nanos / 1'000'000'000);
+  proto->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+}
+
 std::string ArchitectureResource(const std::string& name) {
   return name.empty() ? "" : absl::StrCat("architectures/", name);
 }
@@ -163,6 +163,9 @@ absl::Status ToProto(const store::Checkpoint& checkpoint,
   }
   proto->set_tensor_count(checkpoint.num_tensors);
   proto->set_size_bytes(checkpoint.num_bytes);
+  if (checkpoint.expire_time.has_value()) {
+    ToProto(*checkpoint.expire_time, proto->mutable_expire_time());
+  }
   ASSIGN_OR_RETURN(const service::Origin origin,
                    service::OriginFromJson(checkpoint.origin_json));
   std::visit(OriginToProto{proto->mutable_origin()}, origin);
