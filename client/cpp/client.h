@@ -112,6 +112,8 @@ class Client {
   absl::StatusOr<v1::Checkpoint> SetLabels(
       const std::string& name,
       const std::map<std::string, std::string>& labels);
+  absl::StatusOr<v1::Checkpoint> UpdateCheckpoint(
+      const v1::UpdateCheckpointRequest& request);
   absl::Status DeleteCheckpoint(const v1::DeleteCheckpointRequest& request);
 
   absl::StatusOr<v1::Alias> SetAlias(const v1::SetAliasRequest& request);
@@ -128,6 +130,9 @@ class Client {
   absl::Status DeleteArchitecture(const v1::DeleteArchitectureRequest& request);
 
   absl::StatusOr<v1::ServerInfo> GetServerInfo();
+
+  absl::StatusOr<v1::ApplyRetentionResponse> ApplyRetention(
+      const v1::ApplyRetentionRequest& request);
 
  private:
   const Stubs stubs_;
