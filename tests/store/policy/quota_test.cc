@@ -2,6 +2,8 @@
 
 #include <atomic>
 #include <limits>
+#include <memory>
+#include <optional>
 #include <thread>
 #include <vector>
 

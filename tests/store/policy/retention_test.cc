@@ -33,7 +33,7 @@ TEST(RetentionRuleTest, AValueMayHaveColonsAndEqualsSigns) {
 }
 
 TEST(RetentionRuleTest, ItsTextReadsTheSame) {
-  for (const std::string text :
+  for (const char* text :
        {"experiment:5", "a=1,b=2:10000", "run=x,experiment:1"}) {
     ASSERT_OK_AND_ASSIGN(const RetentionRule rule, RetentionRule::Parse(text));
     EXPECT_EQ(rule.ToString(), text);
