@@ -23,7 +23,9 @@
 #include "server/rpc/server.h"
 #include "server/service/architecture_registry.h"
 #include "server/service/context.h"
+#include "server/service/housekeeper.h"
 #include "server/service/resident_models.h"
+#include "server/service/retention.h"
 #include "server/store/store.h"
 #include "server/torch/device.h"
 #include "server/torch/model_architecture.h"
@@ -55,16 +57,45 @@ constexpr char kUsage[] =
     "                         wait for the next Forward; 0 keeps none "
     "(default: a\n"
     "                         quarter of the host's memory, half of a GPU's)\n"
+    "  --max-store-bytes N    bytes that stored tensors and running saves "
+    "may take on\n"
+    "                         the disk; 0 for no limit (default: 0)\n"
+    "  --max-checkpoints N    checkpoints that may be there; 0 for no limit\n"
+    "                         (default: 0)\n"
+    "  --max-upload-bytes N   bytes that the files of one save may have; 0 "
+    "for no\n"
+    "                         limit (default: 0)\n"
+    "  --keep-last SELECTOR:N deletes all but the newest N checkpoints that "
+    "have the\n"
+    "                         labels of SELECTOR, as experiment=ablation:5; "
+    "for a\n"
+    "                         label without a value, as experiment:5, the "
+    "newest N\n"
+    "                         of each value. Conditions are separated by "
+    "commas. May\n"
+    "                         be repeated: what one of them keeps stays, and "
+    "so does\n"
+    "                         what an alias points to\n"
+    "  --housekeeping-interval SECONDS\n"
+    "                         how often checkpoints that have expired, or "
+    "are no\n"
+    "                         longer kept, are deleted (default: 60)\n"
     "  --port-file FILE       writes the port that is listened on to FILE\n"
     "  --grace-period SECONDS how long running calls may go on after SIGTERM\n"
     "                         (default: 25)\n"
     "  --version, --help\n";
+
+// More often than this would be all that the server does.
+constexpr double kLeastHousekeepingSeconds = 0.1;
 
 struct Flags {
   std::string listen = "localhost:50051";
   std::string data_dir = "warmstart-data";
   std::string device = "auto";
   std::optional<int64_t> resident_bytes;
+  store::StoreLimits limits;
+  std::vector<store::RetentionRule> keep_last;
+  double housekeeping_seconds = 60;
   std::string port_file;
   store::VerifyReads verify_reads = store::VerifyReads::kFirst;
   double grace_seconds = 25;
@@ -83,11 +114,25 @@ store::VerifyReads ParseVerifyReads(const char* value) {
   Refuse("--verify-reads", value, "neither 'first' nor 'never'");
 }
 
-// Exits on what is no number.
-int64_t ParseBytes(const char* value) {
-  int64_t bytes = 0;
-  if (absl::SimpleAtoi(value, &bytes) && bytes >= 0) return bytes;
-  Refuse("--resident-bytes", value, "not a number of bytes");
+// These exit on what cannot be read.
+int64_t ParseCount(const char* flag, const char* value) {
+  int64_t count = 0;
+  if (absl::SimpleAtoi(value, &count) && count >= 0) return count;
+  Refuse(flag, value, "not a whole number, 0 or more");
+}
+
+double ParseSeconds(const char* flag, const char* value, double least) {
+  double seconds = 0;
+  if (absl::SimpleAtod(value, &seconds) && seconds >= least) return seconds;
+  Refuse(flag, value,
+         absl::StrCat("not a number of seconds, ", least, " or more").c_str());
+}
+
+store::RetentionRule ParseKeepLast(const char* value) {
+  absl::StatusOr<store::RetentionRule> rule =
+      store::RetentionRule::Parse(value);
+  if (rule.ok()) return *std::move(rule);
+  Refuse("--keep-last", value, std::string(rule.status().message()).c_str());
 }
 
 // Exits on --help, --version and flags that cannot be used.
@@ -97,6 +142,11 @@ Flags ParseFlags(int argc, char** argv) {
       {"data-dir", required_argument, nullptr, 'd'},
       {"device", required_argument, nullptr, 'D'},
       {"resident-bytes", required_argument, nullptr, 'r'},
+      {"max-store-bytes", required_argument, nullptr, 'S'},
+      {"max-checkpoints", required_argument, nullptr, 'C'},
+      {"max-upload-bytes", required_argument, nullptr, 'U'},
+      {"keep-last", required_argument, nullptr, 'k'},
+      {"housekeeping-interval", required_argument, nullptr, 'i'},
       {"port-file", required_argument, nullptr, 'p'},
       {"verify-reads", required_argument, nullptr, 'V'},
       {"grace-period", required_argument, nullptr, 'g'},
@@ -118,7 +168,24 @@ Flags ParseFlags(int argc, char** argv) {
         flags.device = optarg;
         break;
       case 'r':
-        flags.resident_bytes = ParseBytes(optarg);
+        flags.resident_bytes = ParseCount("--resident-bytes", optarg);
+        break;
+      case 'S':
+        flags.limits.max_bytes = ParseCount("--max-store-bytes", optarg);
+        break;
+      case 'C':
+        flags.limits.max_checkpoints = ParseCount("--max-checkpoints", optarg);
+        break;
+      case 'U':
+        flags.limits.max_upload_bytes =
+            ParseCount("--max-upload-bytes", optarg);
+        break;
+      case 'k':
+        flags.keep_last.push_back(ParseKeepLast(optarg));
+        break;
+      case 'i':
+        flags.housekeeping_seconds = ParseSeconds(
+            "--housekeeping-interval", optarg, kLeastHousekeepingSeconds);
         break;
       case 'p':
         flags.port_file = optarg;
@@ -127,10 +194,7 @@ Flags ParseFlags(int argc, char** argv) {
         flags.verify_reads = ParseVerifyReads(optarg);
         break;
       case 'g':
-        if (!absl::SimpleAtod(optarg, &flags.grace_seconds) ||
-            !(flags.grace_seconds >= 0)) {
-          Refuse("--grace-period", optarg, "not a number of seconds");
-        }
+        flags.grace_seconds = ParseSeconds("--grace-period", optarg, 0);
         break;
       case 'v':
         std::puts("warmstart-server " WARMSTART_VERSION);
@@ -165,6 +229,17 @@ absl::Status WritePortFile(const std::string& path, int port) {
   return absl::OkStatus();
 }
 
+void Log(const std::string& line) {
+  std::fprintf(stderr, "warmstart-server: %s\n", line.c_str());
+}
+
+// What the server does by itself. `context` outlives them.
+std::vector<service::Housekeeper::Chore> Chores(
+    const service::Context& context) {
+  return {{"retention",
+           [&context] { return service::ApplyRetentionToSome(context); }}};
+}
+
 absl::Status Run(const Flags& flags) {
   // Blocked in every thread, and taken by sigwait() below.
   sigset_t stop_signals;
@@ -181,6 +256,7 @@ absl::Status Run(const Flags& flags) {
   store::StoreOptions store_options;
   store_options.data_dir = flags.data_dir;
   store_options.verify_reads = flags.verify_reads;
+  store_options.limits = flags.limits;
   ASSIGN_OR_RETURN(const std::unique_ptr<store::Store> store,
                    store::Store::Open(store_options));
   std::vector<std::unique_ptr<backend::ModelArchitecture>> built_in;
@@ -190,8 +266,10 @@ absl::Status Run(const Flags& flags) {
   service::ResidentModels resident_models([&flags](const backend::Device& on) {
     return flags.resident_bytes.value_or(service::DefaultResidentBytes(on));
   });
-  const service::Context context{store.get(), &architectures, flags.device,
-                                 &resident_models};
+  service::Context context{store.get(), &architectures, flags.device,
+                           &resident_models};
+  context.retention_rules = flags.keep_last;
+  context.log = Log;
   ASSIGN_OR_RETURN(const std::unique_ptr<rpc::RpcServer> server,
                    rpc::RpcServer::Start(context, flags.listen));
 
@@ -205,10 +283,15 @@ absl::Status Run(const Flags& flags) {
     RETURN_IF_ERROR(WritePortFile(flags.port_file, server->port()));
   }
 
+  std::optional<service::Housekeeper> housekeeper(
+      std::in_place, absl::Seconds(flags.housekeeping_seconds), Chores(context),
+      Log);
+
   int received = 0;
   sigwait(&stop_signals, &received);
   std::fprintf(stderr, "warmstart-server: %s, draining\n",
                received == SIGTERM ? "SIGTERM" : "SIGINT");
+  housekeeper.reset();
   server->Shutdown(absl::Seconds(flags.grace_seconds));
   std::fprintf(stderr, "warmstart-server: stopped\n");
   return absl::OkStatus();

@@ -69,6 +69,8 @@ extern const Command kLineageCommand;
 extern const Command kReproduceCommand;
 // command_label.cc
 extern const Command kLabelCommand;
+// command_expire.cc
+extern const Command kExpireCommand;
 // command_delete.cc
 extern const Command kDeleteCommand;
 // command_alias.cc
@@ -80,6 +82,8 @@ extern const Command kArchitecturesListCommand;
 extern const Command kArchitecturesShowCommand;
 extern const Command kArchitecturesRegisterCommand;
 extern const Command kArchitecturesDeleteCommand;
+// command_admin_retention.cc
+extern const Command kAdminRetentionCommand;
 // command_health.cc
 extern const Command kHealthCommand;
 // command_info.cc

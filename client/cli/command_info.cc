@@ -1,6 +1,7 @@
 #include <string>
 
 #include "absl/strings/str_cat.h"
+#include "absl/strings/str_join.h"
 #include "client/cli/command.h"
 #include "client/cli/table.h"
 #include "client/cli/text.h"
@@ -8,6 +9,25 @@
 
 namespace warmstart::client {
 namespace {
+
+// "120" or, where there is a limit, "120 of 1,000".
+std::string OfLimit(const std::string& text, int64_t limit,
+                    std::string (*format)(int64_t)) {
+  return limit == 0 ? text : absl::StrCat(text, " of ", format(limit));
+}
+
+std::string StoredText(const v1::StoreInfo& store) {
+  std::string bytes = OfLimit(FormatBytes(store.stored_bytes()),
+                              store.max_bytes(), FormatBytes);
+  if (store.receiving_bytes() > 0) {
+    absl::StrAppend(&bytes, " and ", FormatBytes(store.receiving_bytes()),
+                    " being received");
+  }
+  return absl::StrCat(bytes, ", ",
+                      OfLimit(FormatCount(store.checkpoint_count()),
+                              store.max_checkpoints(), FormatCount),
+                      " checkpoints");
+}
 
 void PrintFacts(const v1::ServerInfo& info, const Session& session) {
   const bool color = session.table_style().color;
@@ -25,6 +45,13 @@ void PrintFacts(const v1::ServerInfo& info, const Session& session) {
   fact("CUDA", info.cuda_problem().empty()
                    ? ""
                    : absl::StrCat("none; ", info.cuda_problem()));
+  fact("stored", StoredText(info.store()));
+  fact("upload",
+       info.store().max_upload_bytes() == 0
+           ? ""
+           : absl::StrCat("up to ",
+                          FormatBytes(info.store().max_upload_bytes())));
+  fact("keeps", absl::StrJoin(info.store().retention_rules(), " "));
 }
 
 void PrintDevices(const v1::ServerInfo& info, const Session& session) {
@@ -89,7 +116,9 @@ absl::Status Run(const Arguments&, Session& session) {
 const Command kInfoCommand = {
     .name = "info",
     .synopsis = "",
-    .summary = "Tell what the server is: versions, devices, resident models.",
+    .summary =
+        "Tell what the server is: versions, store, devices, resident "
+        "models.",
     .example = "warmstart info --server localhost:50051",
     .run = Run,
 };

@@ -8,6 +8,7 @@
 #include "absl/strings/str_join.h"
 #include "client/cli/checkpoint_text.h"
 #include "client/cli/command.h"
+#include "client/cli/expiration.h"
 #include "client/cli/pages.h"
 #include "client/cli/text.h"
 #include "client/cli/values.h"
@@ -67,6 +68,7 @@ void PrintTable(const v1::ListCheckpointsResponse& response,
                {"TENSORS", /*right_aligned=*/true},
                {"SIZE", /*right_aligned=*/true},
                {"CREATED"},
+               {"EXPIRES"},
                {"ALIASES"},
                {"LABELS"}});
   for (const v1::Checkpoint& checkpoint : response.checkpoints()) {
@@ -75,6 +77,7 @@ void PrintTable(const v1::ListCheckpointsResponse& response,
                   {FormatCount(checkpoint.tensor_count())},
                   {FormatBytes(checkpoint.size_bytes())},
                   {FormatTime(checkpoint.create_time())},
+                  {ExpirationText(checkpoint)},
                   {absl::StrJoin(checkpoint.aliases(), ", ")},
                   {LabelsText(checkpoint.labels())}});
   }

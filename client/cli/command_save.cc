@@ -5,6 +5,7 @@
 #include "absl/strings/str_cat.h"
 #include "client/cli/checkpoint_text.h"
 #include "client/cli/command.h"
+#include "client/cli/expiration.h"
 #include "client/cli/progress_bar.h"
 #include "client/cli/report_text.h"
 #include "client/cli/text.h"
@@ -35,6 +36,8 @@ constexpr Flag kFlags[] = {
      .value = "KEY=VALUE",
      .help = "A label of the new checkpoint.",
      .repeated = true},
+    kTtlFlag,
+    kExpireTimeFlag,
     {.name = "request-id",
      .value = "ID",
      .help = "Running the command again with the same ID gives the same "
@@ -55,6 +58,9 @@ absl::StatusOr<v1::SaveModelHeader> BuildHeader(const Arguments& arguments) {
   CLIENT_ASSIGN_OR_RETURN(const auto labels,
                           ParseLabels("--label", arguments.All("label")));
   header.mutable_labels()->insert(labels.begin(), labels.end());
+  CLIENT_ASSIGN_OR_RETURN(const Expiration expiration,
+                          ExpirationValue(arguments));
+  SetExpiration(expiration, header);
   header.set_alias(arguments.Get("alias").value_or(""));
   header.set_request_id(arguments.Get("request-id").value_or(""));
   return header;

@@ -4,6 +4,7 @@
 #include "absl/strings/str_join.h"
 #include "client/cli/checkpoint_text.h"
 #include "client/cli/command.h"
+#include "client/cli/expiration.h"
 #include "client/cli/json.h"
 #include "client/cli/pages.h"
 #include "client/cli/report_text.h"
@@ -30,6 +31,7 @@ void PrintFacts(const v1::Checkpoint& checkpoint, const Session& session) {
   fact("handle", checkpoint.name());
   fact("architecture", ArchitectureName(checkpoint.architecture()));
   fact("created", FormatTime(checkpoint.create_time()));
+  fact("expires", ExpirationText(checkpoint));
   fact("size", absl::StrCat(Plural(checkpoint.tensor_count(), "tensor"), ", ",
                             FormatBytes(checkpoint.size_bytes())));
   fact("aliases", absl::StrJoin(checkpoint.aliases(), ", "));

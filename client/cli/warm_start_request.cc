@@ -8,6 +8,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/numbers.h"
 #include "absl/strings/str_cat.h"
+#include "client/cli/expiration.h"
 #include "client/cli/matching_flags.h"
 #include "client/cli/usage_error.h"
 #include "client/cli/values.h"
@@ -147,6 +148,8 @@ constexpr Flag kFlags[] = {
      .value = "KEY=VALUE",
      .help = "A label of the new checkpoint.",
      .repeated = true},
+    kTtlFlag,
+    kExpireTimeFlag,
     {.name = "request-id",
      .value = "ID",
      .help = "Running the command again with the same ID gives the same "
@@ -346,6 +349,9 @@ absl::StatusOr<v1::WarmStartRequest> BuildWarmStartRequest(
   CLIENT_ASSIGN_OR_RETURN(const auto labels,
                           ParseLabels("--label", arguments.All("label")));
   request.mutable_labels()->insert(labels.begin(), labels.end());
+  CLIENT_ASSIGN_OR_RETURN(const Expiration expiration,
+                          ExpirationValue(arguments));
+  SetExpiration(expiration, request);
   request.set_alias(arguments.Get("alias").value_or(""));
   request.set_request_id(arguments.Get("request-id").value_or(""));
   return request;

@@ -186,6 +186,11 @@ absl::StatusOr<v1::Checkpoint> Client::SetLabels(
   request.mutable_checkpoint()->mutable_labels()->insert(labels.begin(),
                                                          labels.end());
   request.mutable_update_mask()->add_paths("labels");
+  return UpdateCheckpoint(request);
+}
+
+absl::StatusOr<v1::Checkpoint> Client::UpdateCheckpoint(
+    const v1::UpdateCheckpointRequest& request) {
   return Call(options_, Retry::kWhenUnavailable, *stubs_.checkpoints,
               &v1::Checkpoints::StubInterface::UpdateCheckpoint, request);
 }
@@ -275,6 +280,15 @@ absl::StatusOr<v1::ServerInfo> Client::GetServerInfo() {
 absl::StatusOr<BackedUp> Client::BackUp(const BackupRequest& request,
                                         const ProgressCallback& progress) {
   return client::BackUp(*stubs_.admin, options_, request, progress);
+}
+
+absl::StatusOr<v1::ApplyRetentionResponse> Client::ApplyRetention(
+    const v1::ApplyRetentionRequest& request) {
+  // The second answer would not have what the first call deleted.
+  return Call(options_,
+              request.validate_only() ? Retry::kWhenUnavailable : Retry::kNever,
+              *stubs_.admin, &v1::Admin::StubInterface::ApplyRetention,
+              request);
 }
 
 }  // namespace warmstart::client

@@ -116,6 +116,8 @@ class Client {
   absl::StatusOr<v1::Checkpoint> SetLabels(
       const std::string& name,
       const std::map<std::string, std::string>& labels);
+  absl::StatusOr<v1::Checkpoint> UpdateCheckpoint(
+      const v1::UpdateCheckpointRequest& request);
   absl::Status DeleteCheckpoint(const v1::DeleteCheckpointRequest& request);
 
   absl::StatusOr<v1::GetLineageResponse> GetLineage(
@@ -145,6 +147,8 @@ class Client {
   // As client/cpp/backup/backup.h says.
   absl::StatusOr<BackedUp> BackUp(const BackupRequest& request,
                                   const ProgressCallback& progress = {});
+  absl::StatusOr<v1::ApplyRetentionResponse> ApplyRetention(
+      const v1::ApplyRetentionRequest& request);
 
  private:
   const Stubs stubs_;

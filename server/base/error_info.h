@@ -37,6 +37,7 @@ inline constexpr char kDeviceUnavailable[] = "DEVICE_UNAVAILABLE";
 inline constexpr char kRequestIdReused[] = "REQUEST_ID_REUSED";
 inline constexpr char kFormatLacksDtype[] = "FORMAT_LACKS_DTYPE";
 inline constexpr char kOutOfSpace[] = "OUT_OF_SPACE";
+inline constexpr char kQuotaExceeded[] = "QUOTA_EXCEEDED";
 inline constexpr char kOutOfMemory[] = "OUT_OF_MEMORY";
 inline constexpr char kSourceDeleted[] = "SOURCE_DELETED";
 inline constexpr char kDataLoss[] = "DATA_LOSS";

@@ -1,13 +1,71 @@
 #include "server/rpc/admin_service.h"
 
+#include <algorithm>
+
+#include "absl/strings/str_cat.h"
+#include "server/base/error_info.h"
+#include "server/base/status_macros.h"
 #include "server/rpc/backup_stream.h"
+#include "server/rpc/response_translation.h"
+#include "server/service/retention.h"
 
 namespace warmstart::rpc {
+namespace {
+
+constexpr int kMaxRetired = 1000;
+
+absl::StatusOr<service::RetentionRequest> FromProto(
+    const v1::ApplyRetentionRequest& proto) {
+  if (proto.max_count() < 0) {
+    return InvalidField("max_count",
+                        absl::StrCat(proto.max_count(), " is negative"));
+  }
+  service::RetentionRequest request;
+  request.validate_only = proto.validate_only();
+  request.max_count = proto.max_count() == 0
+                          ? kMaxRetired
+                          : std::min(proto.max_count(), kMaxRetired);
+  return request;
+}
+
+void ToProto(const store::RetiredCheckpoint& retired,
+             v1::RetiredCheckpoint* proto) {
+  proto->set_checkpoint(retired.name.ToString());
+  rpc::ToProto(retired.create_time, proto->mutable_create_time());
+  if (retired.expire_time.has_value()) {
+    rpc::ToProto(*retired.expire_time, proto->mutable_expire_time());
+  } else {
+    proto->set_rule(retired.rule);
+  }
+}
+
+absl::Status Apply(const service::Context& context,
+                   const v1::ApplyRetentionRequest& request,
+                   v1::ApplyRetentionResponse* response) {
+  ASSIGN_OR_RETURN(const service::RetentionRequest translated,
+                   FromProto(request));
+  ASSIGN_OR_RETURN(const service::RetentionResult result,
+                   service::ApplyRetention(context, translated));
+  for (const store::RetiredCheckpoint& retired : result.checkpoints) {
+    ToProto(retired, response->add_checkpoints());
+  }
+  response->set_has_more(result.has_more);
+  return absl::OkStatus();
+}
+
+}  // namespace
 
 grpc::Status AdminService::BackUpStore(grpc::ServerContext* call,
                                        BackupStream* stream) {
   return calls_.Answer(*call,
                        [&] { return SendBackup(context_, *call, *stream); });
+}
+
+grpc::Status AdminService::ApplyRetention(
+    grpc::ServerContext* call, const v1::ApplyRetentionRequest* request,
+    v1::ApplyRetentionResponse* response) {
+  return calls_.Answer(*call,
+                       [&] { return Apply(context_, *request, response); });
 }
 
 }  // namespace warmstart::rpc

@@ -21,6 +21,9 @@ class AdminService final : public v1::Admin::Service {
 
   grpc::Status BackUpStore(grpc::ServerContext* call,
                            BackupStream* stream) override;
+  grpc::Status ApplyRetention(grpc::ServerContext* call,
+                              const v1::ApplyRetentionRequest* request,
+                              v1::ApplyRetentionResponse* response) override;
 
  private:
   const service::Context& context_;

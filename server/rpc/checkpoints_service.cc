@@ -49,24 +49,63 @@ absl::Status List(store::Store& store,
   return absl::OkStatus();
 }
 
-absl::Status Update(store::Store& store,
+// Which parts of a checkpoint a request is to change.
+struct UpdatedParts {
+  bool labels = false;
+  bool expiration = false;
+};
+
+absl::StatusOr<UpdatedParts> PartsOf(
+    const v1::UpdateCheckpointRequest& request) {
+  if (request.update_mask().paths().empty()) {
+    return UpdatedParts{.labels = true,
+                        .expiration = request.checkpoint().expiration_case() !=
+                                      v1::Checkpoint::EXPIRATION_NOT_SET};
+  }
+  UpdatedParts parts;
+  for (const std::string& path : request.update_mask().paths()) {
+    const bool is_expiration = path == "expire_time" || path == "ttl";
+    if (path != "labels" && path != "*" && !is_expiration) {
+      return InvalidField("update_mask",
+                          absl::StrCat("'", path,
+                                       "' cannot be changed; only 'labels', "
+                                       "'expire_time' and 'ttl' can"));
+    }
+    parts.labels |= !is_expiration;
+    parts.expiration |= path != "labels";
+  }
+  return parts;
+}
+
+absl::StatusOr<store::CheckpointUpdate> UpdateOf(
+    const service::Context& context,
+    const v1::UpdateCheckpointRequest& request) {
+  const v1::Checkpoint& given = request.checkpoint();
+  ASSIGN_OR_RETURN(const UpdatedParts parts, PartsOf(request));
+  store::CheckpointUpdate update;
+  if (parts.labels) {
+    update.labels.emplace(given.labels().begin(), given.labels().end());
+    RETURN_IF_ERROR(service::CheckLabels(*update.labels));
+  }
+  if (parts.expiration) {
+    ASSIGN_OR_RETURN(update.expiration, ExpirationFromProto(given));
+    RETURN_IF_ERROR(
+        service::CheckExpiration(*update.expiration, context.clock->Now()));
+  }
+  return update;
+}
+
+absl::Status Update(const service::Context& context,
                     const v1::UpdateCheckpointRequest& request,
                     v1::Checkpoint* response) {
-  for (const std::string& path : request.update_mask().paths()) {
-    if (path != "labels" && path != "*") {
-      return InvalidField(
-          "update_mask",
-          absl::StrCat("'", path, "' cannot be changed; only 'labels' can"));
-    }
-  }
-  const store::Labels labels(request.checkpoint().labels().begin(),
-                             request.checkpoint().labels().end());
-  RETURN_IF_ERROR(service::CheckLabels(labels));
+  store::Store& store = *context.store;
+  ASSIGN_OR_RETURN(const store::CheckpointUpdate update,
+                   UpdateOf(context, request));
   ASSIGN_OR_RETURN(const store::Checkpoint found,
                    service::FindCheckpoint(store, "checkpoint.name",
                                            request.checkpoint().name()));
   ASSIGN_OR_RETURN(const store::Checkpoint updated,
-                   store.SetLabels(found.name, labels));
+                   store.UpdateCheckpoint(found.name, update));
   return ToProto(updated, response);
 }
 
@@ -215,8 +254,8 @@ grpc::Status CheckpointsService::ListCheckpoints(
 grpc::Status CheckpointsService::UpdateCheckpoint(
     grpc::ServerContext* call, const v1::UpdateCheckpointRequest* request,
     v1::Checkpoint* response) {
-  return calls_.Answer(
-      *call, [&] { return Update(*context_.store, *request, response); });
+  return calls_.Answer(*call,
+                       [&] { return Update(context_, *request, response); });
 }
 
 grpc::Status CheckpointsService::DeleteCheckpoint(

@@ -66,9 +66,10 @@ absl::StatusOr<service::SaveModelResult> Save(const service::Context& context,
   if (!stream->Read(&first) || !first.has_header()) {
     return InvalidField("header", "is required, as the first message");
   }
-  ASSIGN_OR_RETURN(
-      std::unique_ptr<service::SaveModel> save,
-      service::SaveModel::Begin(context, FromProto(first.header())));
+  ASSIGN_OR_RETURN(service::SaveModelRequest request,
+                   FromProto(first.header()));
+  ASSIGN_OR_RETURN(std::unique_ptr<service::SaveModel> save,
+                   service::SaveModel::Begin(context, std::move(request)));
   if (save->earlier().has_value()) return *save->earlier();
   RETURN_IF_ERROR(ReceiveFiles(call, stream, *save));
   return save->Finish();

@@ -1,5 +1,7 @@
 #include "server/rpc/request_translation.h"
 
+#include <google/protobuf/util/time_util.h>
+
 #include <algorithm>
 #include <string>
 #include <utility>
@@ -15,6 +17,8 @@
 
 namespace warmstart::rpc {
 namespace {
+
+using google::protobuf::util::TimeUtil;
 
 store::Labels FromProto(
     const google::protobuf::Map<std::string, std::string>& labels) {
@@ -49,6 +53,41 @@ absl::StatusOr<planner::DTypePolicy> FromProto(v1::DtypeMismatchPolicy policy) {
       return InvalidField("on_dtype_mismatch",
                           absl::StrCat(policy, " is unknown to this server"));
   }
+}
+
+// As the definitions of these messages have it.
+bool IsValid(const google::protobuf::Timestamp& time) {
+  return time.seconds() >= TimeUtil::kTimestampMinSeconds &&
+         time.seconds() <= TimeUtil::kTimestampMaxSeconds &&
+         time.nanos() >= 0 && time.nanos() < 1'000'000'000;
+}
+bool IsValid(const google::protobuf::Duration& duration) {
+  const int64_t seconds = duration.seconds();
+  const int32_t nanos = duration.nanos();
+  return seconds >= TimeUtil::kDurationMinSeconds &&
+         seconds <= TimeUtil::kDurationMaxSeconds && nanos > -1'000'000'000 &&
+         nanos < 1'000'000'000 && (seconds <= 0 || nanos >= 0) &&
+         (seconds >= 0 || nanos <= 0);
+}
+
+// Of any message with the oneof `expiration`.
+template <typename Message>
+absl::StatusOr<store::Expiration> ExpirationOf(const Message& message) {
+  if (message.has_expire_time()) {
+    if (!IsValid(message.expire_time())) {
+      return InvalidField("expire_time", "is no valid Timestamp");
+    }
+    return absl::FromUnixSeconds(message.expire_time().seconds()) +
+           absl::Nanoseconds(message.expire_time().nanos());
+  }
+  if (message.has_ttl()) {
+    if (!IsValid(message.ttl())) {
+      return InvalidField("ttl", "is no valid Duration");
+    }
+    return absl::Seconds(message.ttl().seconds()) +
+           absl::Nanoseconds(message.ttl().nanos());
+  }
+  return store::Expiration();
 }
 
 service::WarmStartSource FromProto(const v1::Source& proto) {
@@ -97,13 +136,15 @@ void AddGates(const v1::WarmStartRequest& proto,
 
 }  // namespace
 
-service::SaveModelRequest FromProto(const v1::SaveModelHeader& header) {
+absl::StatusOr<service::SaveModelRequest> FromProto(
+    const v1::SaveModelHeader& header) {
   service::SaveModelRequest request;
   request.architecture = header.architecture();
   if (header.has_seed()) request.seed = header.seed();
   request.device = header.device();
   request.options = {FromProto(header.labels()), header.alias(),
                      header.request_id()};
+  ASSIGN_OR_RETURN(request.options.expiration, ExpirationFromProto(header));
   return request;
 }
 
@@ -134,6 +175,7 @@ absl::StatusOr<service::WarmStartRequest> FromProto(
   request.validate_only = proto.validate_only();
   request.options = {FromProto(proto.labels()), proto.alias(),
                      proto.request_id()};
+  ASSIGN_OR_RETURN(request.options.expiration, ExpirationFromProto(proto));
   return request;
 }
 
@@ -166,6 +208,21 @@ absl::StatusOr<store::ListCheckpointsOptions> FromProto(
   ASSIGN_OR_RETURN(options.page_size, PageSize(request.page_size(), 50, 1000));
   options.page_token = request.page_token();
   return options;
+}
+
+absl::StatusOr<store::Expiration> ExpirationFromProto(
+    const v1::SaveModelHeader& header) {
+  return ExpirationOf(header);
+}
+
+absl::StatusOr<store::Expiration> ExpirationFromProto(
+    const v1::WarmStartRequest& request) {
+  return ExpirationOf(request);
+}
+
+absl::StatusOr<store::Expiration> ExpirationFromProto(
+    const v1::Checkpoint& checkpoint) {
+  return ExpirationOf(checkpoint);
 }
 
 absl::StatusOr<int> PageSize(int requested, int standard, int most) {

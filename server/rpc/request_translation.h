@@ -15,12 +15,22 @@
 namespace warmstart::rpc {
 
 // All give INVALID_ARGUMENT with the field's path.
-service::SaveModelRequest FromProto(const v1::SaveModelHeader& header);
+absl::StatusOr<service::SaveModelRequest> FromProto(
+    const v1::SaveModelHeader& header);
 absl::StatusOr<service::WarmStartRequest> FromProto(
     const v1::WarmStartRequest& request);
 absl::StatusOr<service::FileFormat> FromProto(v1::FileFormat format);
 absl::StatusOr<store::ListCheckpointsOptions> FromProto(
     const v1::ListCheckpointsRequest& request);
+
+// When a checkpoint expires, of a message with the fields `expire_time` and
+// `ttl`; INVALID_ARGUMENT for what is no time or duration.
+absl::StatusOr<store::Expiration> ExpirationFromProto(
+    const v1::SaveModelHeader& header);
+absl::StatusOr<store::Expiration> ExpirationFromProto(
+    const v1::WarmStartRequest& request);
+absl::StatusOr<store::Expiration> ExpirationFromProto(
+    const v1::Checkpoint& checkpoint);
 
 // A page size: `requested`, or `standard` where it is 0; INVALID_ARGUMENT for
 // one that is negative, and what is above `most` counts as `most` (AIP-158).

@@ -113,6 +113,12 @@ void ToProto(const TargetReport& entry, v1::TargetEntry* proto) {
 
 }  // namespace
 
+void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
+  const int64_t nanos = absl::ToUnixNanos(time);
+  proto->set_seconds(nanos / 1'000'000'000);
+  proto->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
+}
+
 std::string ArchitectureResource(const std::string& name) {
   return name.empty() ? "" : absl::StrCat("architectures/", name);
 }
@@ -166,6 +172,9 @@ absl::Status ToProto(const store::Checkpoint& checkpoint,
   }
   proto->set_tensor_count(checkpoint.num_tensors);
   proto->set_size_bytes(checkpoint.num_bytes);
+  if (checkpoint.expire_time.has_value()) {
+    ToProto(*checkpoint.expire_time, proto->mutable_expire_time());
+  }
   ASSIGN_OR_RETURN(const service::Origin origin,
                    service::OriginFromJson(checkpoint.origin_json));
   ToProto(origin, proto->mutable_origin());

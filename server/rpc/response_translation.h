@@ -19,6 +19,8 @@
 
 namespace warmstart::rpc {
 
+void ToProto(absl::Time time, google::protobuf::Timestamp* proto);
+
 // "architectures/{name}", where the name may have a version; "" for "".
 std::string ArchitectureResource(const std::string& name);
 

@@ -26,6 +26,18 @@ void ToProto(const service::ResidentModels::DeviceState& state,
   }
 }
 
+void ToProto(const service::StoreStatus& store, v1::StoreInfo* proto) {
+  proto->set_stored_bytes(store.usage.stored_bytes);
+  proto->set_receiving_bytes(store.usage.receiving_bytes);
+  proto->set_checkpoint_count(store.usage.num_checkpoints);
+  proto->set_max_bytes(store.limits.max_bytes);
+  proto->set_max_checkpoints(store.limits.max_checkpoints);
+  proto->set_max_upload_bytes(store.limits.max_upload_bytes);
+  for (const std::string& rule : store.retention_rules) {
+    proto->add_retention_rules(rule);
+  }
+}
+
 void ToProto(const service::ServerInfo& info, v1::ServerInfo* proto) {
   proto->set_version(WARMSTART_VERSION);
   proto->set_torch_version(info.torch_version);
@@ -39,6 +51,7 @@ void ToProto(const service::ServerInfo& info, v1::ServerInfo* proto) {
     device->set_free_memory_bytes(status.free_memory_bytes);
     ToProto(status.resident_models, device->mutable_resident_models());
   }
+  ToProto(info.store, proto->mutable_store());
 }
 
 }  // namespace

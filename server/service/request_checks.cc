@@ -1,5 +1,9 @@
 #include "server/service/request_checks.h"
 
+#include <cstdint>
+#include <limits>
+#include <variant>
+
 #include "absl/strings/ascii.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
@@ -60,6 +64,28 @@ absl::Status CheckRequestId(absl::string_view request_id) {
   return absl::OkStatus();
 }
 
+absl::Status CheckExpiration(const store::Expiration& expiration,
+                             absl::Time now) {
+  const bool is_ttl = std::holds_alternative<absl::Duration>(expiration);
+  const char* const field = is_ttl ? "ttl" : "expire_time";
+  const std::optional<absl::Time> time = store::ExpireTime(expiration, now);
+  if (!time.has_value()) return absl::OkStatus();
+  if (*time <= now) {
+    return InvalidField(
+        field, is_ttl ? "is not more than no time at all"
+                      : absl::StrCat("is not in the future: it is ",
+                                     absl::FormatTime(now, absl::UTCTimeZone()),
+                                     " at the server"));
+  }
+  // The catalog counts nanoseconds.
+  if (*time > absl::FromUnixNanos(std::numeric_limits<int64_t>::max())) {
+    return InvalidField(field,
+                        "is beyond the year 2262; leave it out for "
+                        "what is never to expire");
+  }
+  return absl::OkStatus();
+}
+
 absl::StatusOr<std::optional<AliasName>> CheckOptions(
     const CheckpointOptions& options) {
   RETURN_IF_ERROR(CheckLabels(options.labels));
@@ -79,6 +105,16 @@ Fingerprint& Fingerprint::Add(absl::string_view field) {
 Fingerprint& Fingerprint::Add(const store::Labels& labels) {
   Add(absl::StrCat(labels.size()));
   for (const auto& [key, value] : labels) Add(key).Add(value);
+  return *this;
+}
+
+Fingerprint& Fingerprint::Add(const store::Expiration& expiration) {
+  if (const auto* time = std::get_if<absl::Time>(&expiration)) {
+    return Add("expire_time").Add(absl::StrCat(absl::ToUnixNanos(*time)));
+  }
+  if (const auto* ttl = std::get_if<absl::Duration>(&expiration)) {
+    return Add("ttl").Add(absl::FormatDuration(*ttl));
+  }
   return *this;
 }
 

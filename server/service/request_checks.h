@@ -21,12 +21,17 @@ struct CheckpointOptions {
   store::Labels labels;
   std::string alias;  // "aliases/{alias}", "{alias}" or ""
   std::string request_id;
+  store::Expiration expiration;
 };
 
 // INVALID_ARGUMENT, with the field: a label's key or value, their number, or
 // the request id is not as the API says.
 absl::Status CheckLabels(const store::Labels& labels);
 absl::Status CheckRequestId(absl::string_view request_id);
+// The time is over, or too far for the catalog (year 2262); or the duration is
+// none. `now` is the time of the server.
+absl::Status CheckExpiration(const store::Expiration& expiration,
+                             absl::Time now);
 // CheckLabels and CheckRequestId; the alias parsed.
 absl::StatusOr<std::optional<AliasName>> CheckOptions(
     const CheckpointOptions& options);
@@ -37,6 +42,9 @@ class Fingerprint {
  public:
   Fingerprint& Add(absl::string_view field);
   Fingerprint& Add(const store::Labels& labels);
+  // Nothing where it never expires: the requests of those who did not know of
+  // expiration stay what they were.
+  Fingerprint& Add(const store::Expiration& expiration);
   Digest Finish() { return hasher_.Finish(); }
 
  private:

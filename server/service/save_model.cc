@@ -29,6 +29,7 @@ Digest FingerprintOf(const SaveModelRequest& request) {
       .Add(request.device)
       .Add(request.options.labels)
       .Add(request.options.alias)
+      .Add(request.options.expiration)
       .Finish();
 }
 
@@ -78,6 +79,8 @@ absl::StatusOr<std::unique_ptr<SaveModel>> SaveModel::Begin(
     ASSIGN_OR_RETURN(save->earlier_, StoredSaveResult(*std::move(earlier)));
     return save;
   }
+  RETURN_IF_ERROR(
+      CheckExpiration(checked.options.expiration, context.clock->Now()));
   if (!checked.architecture.empty()) {
     ASSIGN_OR_RETURN(save->model_,
                      context.architectures->Find(checked.architecture));
@@ -91,7 +94,8 @@ absl::Status SaveModel::BeginFile(std::string name,
   if (earlier_.has_value()) return absl::OkStatus();
   RETURN_IF_ERROR(EndFile());
   RETURN_IF_ERROR(CheckFile(files_.size(), name, size));
-  ASSIGN_OR_RETURN(store::StagedFile * staged, DiskStatus(draft_->NewFile()));
+  ASSIGN_OR_RETURN(store::StagedFile * staged,
+                   DiskStatus(draft_->NewFile(size.value_or(0))));
   files_.push_back({std::move(name), size, 0, staged});
   return absl::OkStatus();
 }
@@ -206,6 +210,7 @@ absl::StatusOr<store::Checkpoint> SaveModel::Commit(
   checkpoint.alias = alias_;
   checkpoint.request_id = request_.options.request_id;
   checkpoint.request_fingerprint = fingerprint_;
+  checkpoint.expiration = request_.options.expiration;
   return DiskStatus(draft_->Commit(checkpoint));
 }
 

@@ -18,6 +18,11 @@ ServerInfo GetServerInfo(const Context& context) {
          .free_memory_bytes = device.free_memory_bytes,
          .resident_models = context.resident_models->StateOf(device.device)});
   }
+  info.store.usage = context.store->usage();
+  info.store.limits = context.store->limits();
+  for (const store::RetentionRule& rule : context.retention_rules) {
+    info.store.retention_rules.push_back(rule.ToString());
+  }
   return info;
 }
 

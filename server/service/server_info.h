@@ -21,11 +21,18 @@ struct DeviceStatus {
   ResidentModels::DeviceState resident_models;
 };
 
+struct StoreStatus {
+  store::StoreUsage usage;
+  store::StoreLimits limits;
+  std::vector<std::string> retention_rules;
+};
+
 struct ServerInfo {
   std::string torch_version;
   std::vector<DeviceStatus> devices;  // the CPU first
   std::string default_device;
   std::string cuda_problem;
+  StoreStatus store;
 };
 
 // Thread-safe.

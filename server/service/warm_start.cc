@@ -59,6 +59,7 @@ absl::StatusOr<store::Checkpoint> Commit(const Job& job, Manifest manifest,
   checkpoint.alias = job.alias;
   checkpoint.request_id = job.request.options.request_id;
   checkpoint.request_fingerprint = job.fingerprint;
+  checkpoint.expiration = job.request.options.expiration;
   return DiskStatus(draft.Commit(checkpoint));
 }
 
@@ -104,6 +105,8 @@ absl::StatusOr<WarmStartResult> WarmStart(const Context& context,
                                  job.fingerprint));
     if (earlier.has_value()) return EarlierResult(*std::move(earlier));
   }
+  RETURN_IF_ERROR(
+      CheckExpiration(request.options.expiration, context.clock->Now()));
   ASSIGN_OR_RETURN(job.model,
                    context.architectures->Find(request.architecture));
   ASSIGN_OR_RETURN(

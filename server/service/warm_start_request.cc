@@ -81,6 +81,9 @@ class Writer {
     std::visit(*this, value);
   }
   void operator()(const store::Labels& labels) { fingerprint_.Add(labels); }
+  void operator()(const store::Expiration& expiration) {
+    fingerprint_.Add(expiration);
+  }
 
   void operator()(const WarmStartSource& source) {
     Add(source.checkpoint, source.subtree, source.weight, source.lora);
@@ -224,7 +227,8 @@ Digest FingerprintOf(const WarmStartRequest& request) {
              request.min_coverage, request.coverage_gates,
              request.expected_missing, request.expected_unexpected,
              request.refuse_non_finite, request.device, request.seed,
-             request.options.labels, request.options.alias);
+             request.options.labels, request.options.alias,
+             request.options.expiration);
   return writer.Finish();
 }
 

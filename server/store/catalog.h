@@ -55,6 +55,9 @@ struct SmallBlob {
 struct NewBlobs {
   std::vector<NewPack> packs;
   std::vector<SmallBlob> small;
+  // The room that was kept for them, which what is stored takes the place of;
+  // null where none was.
+  Quota::Reservation* reservation = nullptr;
 };
 
 struct BlobLocation {
@@ -77,6 +80,12 @@ struct CheckpointFilter {
   Labels labels;  // all of them must be there
   std::string alias;
   bool alias_is_prefix = false;
+};
+
+struct RemovedCheckpoint {
+  RetiredCheckpoint checkpoint;
+  // As DeleteCheckpoint returns them.
+  std::vector<PackId> unused_packs;
 };
 
 struct ListedCheckpoint {
@@ -129,8 +138,20 @@ class Catalog {
   virtual absl::StatusOr<Checkpoint> GetCheckpoint(
       const CheckpointName& name) = 0;
   virtual absl::StatusOr<Manifest> GetManifest(const CheckpointName& name) = 0;
-  virtual absl::StatusOr<Checkpoint> SetLabels(const CheckpointName& name,
-                                               const Labels& labels) = 0;
+  // A duration counts from `now`.
+  virtual absl::StatusOr<Checkpoint> UpdateCheckpoint(
+      const CheckpointName& name, const CheckpointUpdate& update,
+      absl::Time now) = 0;
+
+  // As the Store's.
+  virtual absl::StatusOr<std::vector<RetiredCheckpoint>> FindRetired(
+      const RetentionPolicy& policy, int limit) = 0;
+  virtual absl::StatusOr<std::optional<RemovedCheckpoint>> DeleteRetired(
+      const CheckpointName& name, const RetentionPolicy& policy) = 0;
+
+  // What is stored, kept up with every transaction. Commit is
+  // RESOURCE_EXHAUSTED where it does not fit.
+  virtual Quota& quota() = 0;
 
   // The newest `limit` checkpoints with a sequence below `before`, newest
   // first.

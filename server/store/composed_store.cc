@@ -135,9 +135,9 @@ class ComposedStore final : public Store {
     return page;
   }
 
-  absl::StatusOr<Checkpoint> SetLabels(const CheckpointName& name,
-                                       const Labels& labels) override {
-    return catalog_->SetLabels(name, labels);
+  absl::StatusOr<Checkpoint> UpdateCheckpoint(
+      const CheckpointName& name, const CheckpointUpdate& update) override {
+    return catalog_->UpdateCheckpoint(name, update, clock_.Now());
   }
 
   absl::Status DeleteCheckpoint(const CheckpointName& name,
@@ -147,14 +147,29 @@ class ComposedStore final : public Store {
     // Also after an error, which may have come when all was done.
     manifests_.Forget(name);
     RETURN_IF_ERROR(unused.status());
-    // It is deleted from here on. What cannot be removed, the next start
-    // sweeps.
-    for (const PackId& id : *unused) {
-      packs_->Remove(id).IgnoreError();
-      verifier_.Forget(id);
-    }
+    RemovePacks(*unused);
     return absl::OkStatus();
   }
+
+  absl::StatusOr<std::vector<RetiredCheckpoint>> FindRetired(
+      const RetentionPolicy& policy, int limit) override {
+    return catalog_->FindRetired(policy, limit);
+  }
+
+  absl::StatusOr<std::optional<RetiredCheckpoint>> DeleteRetired(
+      const CheckpointName& name, const RetentionPolicy& policy) override {
+    absl::StatusOr<std::optional<RemovedCheckpoint>> removed =
+        catalog_->DeleteRetired(name, policy);
+    // Also after an error, as for DeleteCheckpoint.
+    manifests_.Forget(name);
+    RETURN_IF_ERROR(removed.status());
+    if (!removed->has_value()) return std::nullopt;
+    RemovePacks((*removed)->unused_packs);
+    return std::move((*removed)->checkpoint);
+  }
+
+  StoreUsage usage() override { return catalog_->quota().usage(); }
+  StoreLimits limits() override { return catalog_->quota().limits(); }
 
   absl::StatusOr<Alias> SetAlias(const AliasName& alias,
                                  const CheckpointName& checkpoint) override {
@@ -260,6 +275,15 @@ class ComposedStore final : public Store {
   }
 
  private:
+  // That the catalog no longer knows: they are deleted. What cannot be removed,
+  // the next start sweeps.
+  void RemovePacks(const std::vector<PackId>& packs) {
+    for (const PackId& id : packs) {
+      packs_->Remove(id).IgnoreError();
+      verifier_.Forget(id);
+    }
+  }
+
   // Of listings whose positions are numbers, the greatest first.
   static absl::StatusOr<int64_t> NumberBefore(const ListingId& listing,
                                               const std::string& page_token) {

@@ -1,7 +1,9 @@
 #include "server/store/draft.h"
 
+#include <algorithm>
 #include <cstdint>
 #include <future>
+#include <limits>
 #include <utility>
 #include <vector>
 
@@ -24,10 +26,40 @@ constexpr int kMaxAttempts = 3;
 // What a disk syncs in a millisecond or so.
 constexpr int64_t kLittleBytes = int64_t{1} << 20;
 
+// The room that a draft takes, while it receives.
+class DraftRoom {
+ public:
+  explicit DraftRoom(Quota& quota) : quota_(quota), reservation_(quota) {}
+
+  absl::Status TakeForFiles(int64_t num_bytes) {
+    // Where the sum is more than a number holds, it is more than any limit.
+    const int64_t limit = std::numeric_limits<int64_t>::max() - num_bytes;
+    const int64_t sum = std::min(file_bytes_, limit) + num_bytes;
+    RETURN_IF_ERROR(quota_.CheckUpload(sum));
+    RETURN_IF_ERROR(reservation_.Grow(num_bytes));
+    file_bytes_ = sum;
+    return absl::OkStatus();
+  }
+  absl::Status TakeForScratch(int64_t num_bytes) {
+    return reservation_.Grow(num_bytes);
+  }
+  Quota::Reservation& reservation() { return reservation_; }
+
+ private:
+  Quota& quota_;
+  Quota::Reservation reservation_;
+  int64_t file_bytes_ = 0;
+};
+
 // A staged file, or the scratch space, which is a file that no caller appends
 // to.
 class DraftFile final : public StagedFile {
  public:
+  // Room was taken for `room_bytes`.
+  DraftFile(std::unique_ptr<StagedPack> pack, DraftRoom& room,
+            int64_t room_bytes)
+      : pack_(std::move(pack)), room_(&room), room_bytes_(room_bytes) {}
+  // Scratch space.
   explicit DraftFile(std::unique_ptr<StagedPack> pack)
       : pack_(std::move(pack)) {}
   // Scratch space of so few bytes that no pack will be made of it.
@@ -35,6 +67,11 @@ class DraftFile final : public StagedFile {
       : memory_(std::make_unique<char[]>(num_bytes)), num_bytes_(num_bytes) {}
 
   absl::Status Append(absl::string_view data) override {
+    received_ += static_cast<int64_t>(data.size());
+    if (received_ > room_bytes_) {
+      RETURN_IF_ERROR(room_->TakeForFiles(received_ - room_bytes_));
+      room_bytes_ = received_;
+    }
     return pack_->Append(data);
   }
   absl::StatusOr<absl::string_view> Finish() override {
@@ -65,6 +102,9 @@ class DraftFile final : public StagedFile {
  private:
   const std::unique_ptr<StagedPack> pack_;
   const std::unique_ptr<char[]> memory_;
+  DraftRoom* const room_ = nullptr;  // null for scratch space
+  int64_t room_bytes_ = 0;
+  int64_t received_ = 0;
   int64_t num_bytes_ = 0;
   bool is_finished_ = false;
 };
@@ -72,11 +112,20 @@ class DraftFile final : public StagedFile {
 class ComposedDraft final : public Draft {
  public:
   ComposedDraft(PackStore& packs, Catalog& catalog, Clock& clock)
-      : packs_(packs), catalog_(catalog), clock_(clock) {}
+      : packs_(packs),
+        catalog_(catalog),
+        clock_(clock),
+        room_(catalog.quota()) {}
 
-  absl::StatusOr<StagedFile*> NewFile() override {
+  using Draft::NewFile;
+  absl::StatusOr<StagedFile*> NewFile(int64_t expected_bytes) override {
+    expected_bytes = std::max<int64_t>(expected_bytes, 0);
+    RETURN_IF_ERROR(catalog_.quota().CheckOneMore());
+    RETURN_IF_ERROR(room_.TakeForFiles(expected_bytes));
     ASSIGN_OR_RETURN(std::unique_ptr<StagedPack> pack, packs_.Stage());
-    return files_.emplace_back(std::make_unique<DraftFile>(std::move(pack)))
+    return files_
+        .emplace_back(
+            std::make_unique<DraftFile>(std::move(pack), room_, expected_bytes))
         .get();
   }
 
@@ -84,6 +133,8 @@ class ComposedDraft final : public Draft {
     if (scratch_ != nullptr) {
       return absl::FailedPreconditionError("a draft has one scratch space");
     }
+    RETURN_IF_ERROR(catalog_.quota().CheckOneMore());
+    RETURN_IF_ERROR(room_.TakeForScratch(num_bytes));
     if (num_bytes >= 0 && num_bytes <= kMaxSmallBytes) {
       scratch_ =
           files_.emplace_back(std::make_unique<DraftFile>(num_bytes)).get();
@@ -169,7 +220,8 @@ class ComposedDraft final : public Draft {
   absl::StatusOr<Checkpoint> TryCommit(const CheckpointName& name,
                                        const NewCheckpoint& checkpoint) {
     PackBuilder copies(packs_);
-    ASSIGN_OR_RETURN(const NewBlobs blobs, PlaceFiles(copies));
+    ASSIGN_OR_RETURN(NewBlobs blobs, PlaceFiles(copies));
+    blobs.reservation = &room_.reservation();
     absl::Status published;
     absl::StatusOr<CommitResult> result =
         PublishAndCommit(name, checkpoint, blobs, copies, published);
@@ -349,6 +401,7 @@ class ComposedDraft final : public Draft {
   PackStore& packs_;
   Catalog& catalog_;
   Clock& clock_;
+  DraftRoom room_;
   std::vector<std::unique_ptr<DraftFile>> files_;
   DraftFile* scratch_ = nullptr;  // one of files_
   std::vector<Added> added_;

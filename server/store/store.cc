@@ -50,7 +50,8 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(
   RETURN_IF_ERROR(options.file_system->CreateDirectory(paths.DataDir()));
   ASSIGN_OR_RETURN(parts.lock, DirectoryLock::Acquire(paths));
   RETURN_IF_ERROR(CheckCatalogIsNotLost(paths, *options.file_system));
-  ASSIGN_OR_RETURN(parts.catalog, OpenSqliteCatalog(paths.Catalog()));
+  ASSIGN_OR_RETURN(parts.catalog,
+                   OpenSqliteCatalog(paths.Catalog(), options.limits));
   ASSIGN_OR_RETURN(parts.packs,
                    OpenLocalPackStore(paths, *options.file_system));
   return ComposeStore(std::move(parts));

@@ -35,6 +35,8 @@
 #include "server/model/digest.h"
 #include "server/model/manifest.h"
 #include "server/model/resource_name.h"
+#include "server/store/policy/quota.h"
+#include "server/store/policy/retention.h"
 
 namespace warmstart::store {
 
@@ -63,6 +65,7 @@ struct Checkpoint {
   int64_t num_bytes = 0;    // of its tensors, each counted once
   std::string report_json;  // MatchReportToJson; "" where there is none
   std::string origin_json;  // where it came from; the service's own text
+  std::optional<absl::Time> expire_time;  // when it may go; else it stays
 };
 
 struct NewCheckpoint {
@@ -77,6 +80,13 @@ struct NewCheckpoint {
   // of the first; `request_fingerprint` tells a retry from a mistake.
   std::string request_id;
   Digest request_fingerprint;
+  Expiration expiration;  // a duration counts from the commit
+};
+
+// What of a checkpoint is to change.
+struct CheckpointUpdate {
+  std::optional<Labels> labels;          // replace all labels
+  std::optional<Expiration> expiration;  // a duration counts from the change
 };
 
 // A file being received, or scratch space for new tensors, in staging/.
@@ -93,8 +103,12 @@ class Draft {
  public:
   virtual ~Draft() = default;
 
-  // The pointer lives as long as the Draft.
-  virtual absl::StatusOr<StagedFile*> NewFile() = 0;
+  // The pointer lives as long as the Draft. Room is kept for as many bytes as
+  // are expected; more may come. RESOURCE_EXHAUSTED, with QUOTA_EXCEEDED, where
+  // the limits of the store are reached: so too for an Append, NewScratch and
+  // Commit.
+  virtual absl::StatusOr<StagedFile*> NewFile(int64_t expected_bytes) = 0;
+  absl::StatusOr<StagedFile*> NewFile() { return NewFile(0); }
   // `num_bytes` of zeros to write new tensors into; on the disk and not in
   // memory, unless they are few. At most one for a Draft.
   virtual absl::StatusOr<absl::Span<char>> NewScratch(int64_t num_bytes) = 0;
@@ -116,7 +130,7 @@ class Draft {
   //   ABORTED            a blob that the manifest names is no longer there (its
   //                      last checkpoint was deleted meanwhile); retry
   //   INVALID_ARGUMENT   the request_id was used with another fingerprint
-  //   RESOURCE_EXHAUSTED the disk is full
+  //   RESOURCE_EXHAUSTED the disk is full, or a limit of the store is reached
   // On any error nothing has changed. When the request_id is known, returns the
   // checkpoint of the first request and stores nothing.
   virtual absl::StatusOr<Checkpoint> Commit(
@@ -167,6 +181,7 @@ struct StoreOptions {
   FileSystem* file_system = &PosixFileSystem();
   Clock* clock = &SystemClock();
   VerifyReads verify_reads = VerifyReads::kFirst;
+  StoreLimits limits;
 };
 
 class Store {
@@ -193,15 +208,31 @@ class Store {
   // INVALID_ARGUMENT for a page token that this store did not give.
   virtual absl::StatusOr<CheckpointPage> ListCheckpoints(
       const ListCheckpointsOptions& options) = 0;
+  virtual absl::StatusOr<Checkpoint> UpdateCheckpoint(
+      const CheckpointName& name, const CheckpointUpdate& update) = 0;
   // Replaces all labels.
-  virtual absl::StatusOr<Checkpoint> SetLabels(const CheckpointName& name,
-                                               const Labels& labels) = 0;
+  absl::StatusOr<Checkpoint> SetLabels(const CheckpointName& name,
+                                       const Labels& labels) {
+    return UpdateCheckpoint(name, {.labels = labels});
+  }
   // FAILED_PRECONDITION, naming them, while aliases point to it; with `force`
   // they go with it. Also while an architecture has its initial values, and
   // then `force` does not help. Blobs and packs that nothing references any
   // more are removed; bytes that a BlobData or a Draft holds stay readable.
   virtual absl::Status DeleteCheckpoint(const CheckpointName& name,
                                         bool force) = 0;
+
+  // Checkpoints that are to go, at most `limit` of them.
+  virtual absl::StatusOr<std::vector<RetiredCheckpoint>> FindRetired(
+      const RetentionPolicy& policy, int limit) = 0;
+  // Deletes one of them and tells why; nullopt, and nothing is deleted, where
+  // that has changed since it was found.
+  virtual absl::StatusOr<std::optional<RetiredCheckpoint>> DeleteRetired(
+      const CheckpointName& name, const RetentionPolicy& policy) = 0;
+
+  // How much there is, and may be.
+  virtual StoreUsage usage() = 0;
+  virtual StoreLimits limits() = 0;
 
   // Creates or moves an alias.
   virtual absl::StatusOr<Alias> SetAlias(const AliasName& alias,

@@ -237,6 +237,69 @@ TEST_F(CheckpointsServiceTest, UpdateReplacesTheLabelsAlone) {
   EXPECT_EQ(ReasonOf(status), "CHECKPOINT_NOT_FOUND");
 }
 
+TEST_F(CheckpointsServiceTest, UpdateSetsAndClearsWhenItExpires) {
+  const std::string handle = SaveOne();
+  const auto update = [&](const std::vector<std::string>& paths,
+                          const v1::Checkpoint& checkpoint) {
+    v1::UpdateCheckpointRequest request;
+    *request.mutable_checkpoint() = checkpoint;
+    request.mutable_checkpoint()->set_name(handle);
+    for (const std::string& path : paths) {
+      request.mutable_update_mask()->add_paths(path);
+    }
+    v1::Checkpoint updated;
+    const grpc::Status status = Update(request, &updated);
+    EXPECT_TRUE(status.ok()) << status.error_message();
+    return updated;
+  };
+  constexpr int64_t kThen = 4'000'000'000;
+  v1::Checkpoint given;
+  given.mutable_expire_time()->set_seconds(kThen);
+  (*given.mutable_labels())["a"] = "1";
+  v1::Checkpoint updated = update({}, given);
+  EXPECT_EQ(updated.expire_time().seconds(), kThen);
+  EXPECT_THAT(updated.labels(), SizeIs(1));
+
+  // A mask names what changes, and labels alone leave the rest.
+  updated = update({"labels"}, {});
+  EXPECT_EQ(updated.expire_time().seconds(), kThen);
+  EXPECT_THAT(updated.labels(), IsEmpty());
+  updated = update({}, {});
+  EXPECT_TRUE(updated.has_expire_time());
+
+  given.Clear();
+  given.mutable_ttl()->set_seconds(3600);
+  updated = update({"ttl"}, given);
+  EXPECT_FALSE(updated.has_ttl());
+  EXPECT_NEAR(updated.expire_time().seconds(),
+              absl::ToUnixSeconds(absl::Now()) + 3600, 60);
+  v1::Checkpoint found;
+  ASSERT_TRUE(Get(handle, v1::CHECKPOINT_VIEW_BASIC, &found).ok());
+  EXPECT_EQ(found.expire_time().seconds(), updated.expire_time().seconds());
+  EXPECT_FALSE(update({"expire_time"}, {}).has_expire_time());
+
+  given.mutable_ttl()->set_seconds(3600);
+  (*given.mutable_labels())["a"] = "1";
+  EXPECT_TRUE(update({"*"}, given).has_expire_time());
+  updated = update({"*"}, {});
+  EXPECT_FALSE(updated.has_expire_time());
+  EXPECT_THAT(updated.labels(), IsEmpty());
+}
+
+TEST_F(CheckpointsServiceTest, TimesThatCannotBeAreRefused) {
+  v1::UpdateCheckpointRequest request;
+  request.mutable_checkpoint()->set_name(SaveOne());
+  v1::Checkpoint updated;
+  request.mutable_checkpoint()->mutable_expire_time()->set_seconds(1);
+  EXPECT_EQ(FieldOf(Update(request, &updated)), "expire_time");
+  request.mutable_checkpoint()->mutable_expire_time()->set_nanos(-1);
+  EXPECT_EQ(FieldOf(Update(request, &updated)), "expire_time");
+  request.mutable_checkpoint()->mutable_ttl()->set_seconds(0);
+  EXPECT_EQ(FieldOf(Update(request, &updated)), "ttl");
+  request.mutable_checkpoint()->mutable_ttl()->set_seconds(int64_t{1} << 60);
+  EXPECT_EQ(FieldOf(Update(request, &updated)), "ttl");
+}
+
 TEST_F(CheckpointsServiceTest, WhatAliasesPointToIsDeletedWithForceAlone) {
   const std::string handle = SaveOne();
   v1::Alias alias;

@@ -44,21 +44,41 @@ absl::StatusOr<Architecture> ArchitectureOf(const std::string& text) {
 }
 
 TEST(SaveModelHeaderTest, EveryFieldIsTranslated) {
-  const service::SaveModelRequest request =
-      FromProto(Parse<v1::SaveModelHeader>(R"(
+  ASSERT_OK_AND_ASSIGN(const service::SaveModelRequest request,
+                       FromProto(Parse<v1::SaveModelHeader>(R"(
         architecture: "NetA" seed: 18446744073709551615 device: "cuda:1"
-        labels { key: "a" value: "b" } alias: "x/y" request_id: "id")"));
+        labels { key: "a" value: "b" } alias: "x/y" request_id: "id"
+        ttl { seconds: 60 nanos: 5 })")));
   EXPECT_EQ(request.architecture, "NetA");
   EXPECT_EQ(request.seed, UINT64_MAX);
   EXPECT_EQ(request.device, "cuda:1");
   EXPECT_THAT(request.options.labels, ElementsAre(Pair("a", "b")));
   EXPECT_EQ(request.options.alias, "x/y");
   EXPECT_EQ(request.options.request_id, "id");
+  EXPECT_EQ(request.options.expiration,
+            store::Expiration(absl::Seconds(60) + absl::Nanoseconds(5)));
 }
 
 TEST(SaveModelHeaderTest, ASeedOfZeroIsOne) {
-  EXPECT_EQ(FromProto(Parse<v1::SaveModelHeader>("")).seed, std::nullopt);
-  EXPECT_EQ(FromProto(Parse<v1::SaveModelHeader>("seed: 0")).seed, 0);
+  EXPECT_EQ(FromProto(Parse<v1::SaveModelHeader>(""))->seed, std::nullopt);
+  EXPECT_EQ(FromProto(Parse<v1::SaveModelHeader>("seed: 0"))->seed, 0);
+}
+
+TEST(SaveModelHeaderTest, ItExpiresAtATimeOrNever) {
+  ASSERT_OK_AND_ASSIGN(const service::SaveModelRequest at,
+                       FromProto(Parse<v1::SaveModelHeader>(
+                           "expire_time { seconds: 7 nanos: 5 }")));
+  EXPECT_EQ(at.options.expiration,
+            store::Expiration(absl::FromUnixNanos(7'000'000'005)));
+  EXPECT_EQ(FromProto(Parse<v1::SaveModelHeader>(""))->options.expiration,
+            store::Expiration());
+  for (const char* text :
+       {"expire_time { nanos: -1 }", "expire_time { seconds: 1000000000000 }",
+        "ttl { seconds: 1 nanos: -1 }", "ttl { seconds: 1000000000000 }"}) {
+    EXPECT_THAT(FromProto(Parse<v1::SaveModelHeader>(text)),
+                StatusIs(absl::StatusCode::kInvalidArgument))
+        << text;
+  }
 }
 
 TEST(WarmStartRequestTest, EveryFieldIsTranslated) {

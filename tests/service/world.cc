@@ -44,21 +44,21 @@ std::string InfoOf(const absl::Status& status, const std::string& key) {
 
 }  // namespace
 
-World::World(FileSystem& file_system) : file_system_(file_system) { Open(); }
+World::World(const store::StoreOptions& options) : options_(options) {
+  options_.data_dir = dir_.path();
+  Open();
+}
 
 void World::Open() {
-  store::StoreOptions options;
-  options.data_dir = dir_.path();
-  options.file_system = &file_system_;
-  store_ = OrDie(store::Store::Open(options));
+  store_ = OrDie(store::Store::Open(options_));
   std::vector<std::unique_ptr<backend::ModelArchitecture>> built_in;
   built_in.push_back(backend::MakeNetA());
   built_in.push_back(backend::MakeNetB());
   architectures_ =
       std::make_unique<ArchitectureRegistry>(*store_, std::move(built_in));
   resident_models_ = std::make_unique<ResidentModels>(DefaultResidentBytes);
-  context_ = {store_.get(), architectures_.get(), "cpu",
-              resident_models_.get()};
+  context_ = {store_.get(), architectures_.get(), "cpu", resident_models_.get(),
+              options_.clock};
 }
 
 void World::Restart() {

@@ -29,10 +29,14 @@ using NamedFile = std::pair<std::string, std::string>;
 
 class World {
  public:
-  // `file_system` outlives the world.
-  explicit World(FileSystem& file_system = PosixFileSystem());
+  // What `options` refers to outlives the world; the data directory is its own.
+  explicit World(const store::StoreOptions& options);
+  explicit World(FileSystem& file_system = PosixFileSystem())
+      : World(store::StoreOptions{.file_system = &file_system}) {}
 
   const Context& context() const { return context_; }
+  // Until the next Restart.
+  Context& context() { return context_; }
   store::Store& store() { return *store_; }
   ArchitectureRegistry& architectures() { return *architectures_; }
   ResidentModels& resident_models() { return *resident_models_; }
@@ -63,7 +67,7 @@ class World {
   void Open();
 
   testing::TempDir dir_;
-  FileSystem& file_system_;
+  store::StoreOptions options_;
   std::unique_ptr<store::Store> store_;
   std::unique_ptr<ArchitectureRegistry> architectures_;
   std::unique_ptr<ResidentModels> resident_models_;

@@ -104,7 +104,8 @@ TYPED_TEST_P(CatalogCheckpoints, WhatIsNotThereIsNotFound) {
   EXPECT_THAT(this->catalog_->CheckExists(name), not_found);
   EXPECT_THAT(this->catalog_->GetCheckpoint(name), not_found);
   EXPECT_THAT(this->catalog_->GetManifest(name), not_found);
-  EXPECT_THAT(this->catalog_->SetLabels(name, {}), not_found);
+  EXPECT_THAT(this->catalog_->UpdateCheckpoint(name, {}, this->time_),
+              not_found);
   EXPECT_THAT(this->catalog_->DeleteCheckpoint(name, true), not_found);
   EXPECT_THAT(this->catalog_->SetAlias(MakeAlias("a"), name, this->time_),
               not_found);
@@ -121,9 +122,11 @@ TYPED_TEST_P(CatalogCheckpoints, WhatIsNotThereIsNotFound) {
 
 TYPED_TEST_P(CatalogCheckpoints, LabelsAreReplaced) {
   this->CommitOne("one", {.labels = {{"a", "1"}, {"b", "2"}}});
-  ASSERT_OK_AND_ASSIGN(const Checkpoint changed,
-                       this->catalog_->SetLabels(MakeCheckpointName("one"),
-                                                 {{"b", "3"}, {"c", "4"}}));
+  ASSERT_OK_AND_ASSIGN(
+      const Checkpoint changed,
+      this->catalog_->UpdateCheckpoint(
+          MakeCheckpointName("one"), {.labels = Labels{{"b", "3"}, {"c", "4"}}},
+          this->time_));
   EXPECT_EQ(changed.labels, (Labels{{"b", "3"}, {"c", "4"}}));
   EXPECT_EQ(this->catalog_->GetCheckpoint(MakeCheckpointName("one"))->labels,
             changed.labels);

@@ -73,10 +73,20 @@ class InterruptedCatalog final : public Catalog {
   absl::StatusOr<Manifest> GetManifest(const CheckpointName& n) override {
     return real_->GetManifest(n);
   }
-  absl::StatusOr<Checkpoint> SetLabels(const CheckpointName& n,
-                                       const Labels& labels) override {
-    return real_->SetLabels(n, labels);
+  absl::StatusOr<Checkpoint> UpdateCheckpoint(const CheckpointName& n,
+                                              const CheckpointUpdate& update,
+                                              absl::Time now) override {
+    return real_->UpdateCheckpoint(n, update, now);
   }
+  absl::StatusOr<std::vector<RetiredCheckpoint>> FindRetired(
+      const RetentionPolicy& policy, int limit) override {
+    return real_->FindRetired(policy, limit);
+  }
+  absl::StatusOr<std::optional<RemovedCheckpoint>> DeleteRetired(
+      const CheckpointName& n, const RetentionPolicy& policy) override {
+    return real_->DeleteRetired(n, policy);
+  }
+  Quota& quota() override { return real_->quota(); }
   absl::StatusOr<std::vector<ListedCheckpoint>> ListCheckpoints(
       const CheckpointFilter& filter, int64_t before, int limit) override {
     return real_->ListCheckpoints(filter, before, limit);

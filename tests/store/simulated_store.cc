@@ -47,6 +47,8 @@ absl::StatusOr<std::string> DescribeCheckpoint(Store& store,
       " labels ",
       absl::StrJoin(checkpoint.labels, ",", absl::PairFormatter(":")),
       " aliases ", absl::StrJoin(checkpoint.aliases, ",", append_alias),
+      " expires ",
+      absl::FormatTime(checkpoint.expire_time.value_or(absl::InfiniteFuture())),
       " bytes ", checkpoint.num_bytes, tensors, "\n");
 }
 

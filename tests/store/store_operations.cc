@@ -14,10 +14,11 @@
 namespace warmstart::store {
 namespace {
 
-// What is there: a checkpoint with a pack of its own, two that share one, and
-// one whose tensors lie in the catalog.
+// What is there: a checkpoint with a pack of its own, two that share one, one
+// that has expired, and one whose tensors lie in the catalog.
 const Tensors kOwn = {{"own", RandomBytes(140'000, 1)}};
 const Tensors kShared = {{"shared", RandomBytes(150'000, 2)}};
+const Tensors kExpired = {{"expired", RandomBytes(145'000, 4)}};
 const Tensors kSmall = {{"small", RandomBytes(500, 3)}};
 
 // What comes.
@@ -105,6 +106,8 @@ absl::Status Prepare(Store& store) {
   RETURN_IF_ERROR(Answer(Save(store, kShared, {.alias = MakeAlias("shared")})));
   RETURN_IF_ERROR(Answer(
       SaveReferences(store, kShared, {.alias = MakeAlias("also-shared")})));
+  RETURN_IF_ERROR(
+      Answer(Save(store, kExpired, {.expiration = absl::FromUnixSeconds(9)})));
   return Answer(Save(store, kSmall, {.alias = MakeAlias("small")}));
 }
 
@@ -186,6 +189,26 @@ const std::vector<StoreOperation>& StoreOperations() {
          return Answer(s.store().SetLabels(name, {{"x", "y"}, {"z", ""}}));
        },
        2},
+      {"SetExpiration",
+       [](SimulatedStore& s) -> absl::Status {
+         ASSIGN_OR_RETURN(const CheckpointName name,
+                          s.store().Resolve("aliases/own"));
+         return Answer(s.store().UpdateCheckpoint(
+             name, {.labels = Labels{{"x", "y"}},
+                    .expiration = absl::FromUnixSeconds(4'000'000'000)}));
+       },
+       2},
+      {"DeleteRetired",
+       [](SimulatedStore& s) -> absl::Status {
+         const RetentionPolicy policy = {.now = absl::FromUnixSeconds(10)};
+         ASSIGN_OR_RETURN(const auto retired,
+                          s.store().FindRetired(policy, 10));
+         for (const RetiredCheckpoint& each : retired) {
+           RETURN_IF_ERROR(s.store().DeleteRetired(each.name, policy).status());
+         }
+         return absl::OkStatus();
+       },
+       3},
       {"PutArchitecture",
        [](SimulatedStore& s) {
          return s.store().PutArchitecture(MakeArchitecture("New", 4)).status();

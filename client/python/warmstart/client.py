@@ -86,6 +86,7 @@ class Client:
         architecture: str | None = None,
         labels: Mapping[str, str] | None = None,
         alias: str | None = None,
+        expires: requests.Expiration | None = None,
         request_id: str | None = None,
     ) -> model_initializer_pb2.SaveModelResponse:
         """Stores a checkpoint.
@@ -96,6 +97,8 @@ class Client:
             architecture: What it is matched with; the answer has the report.
             labels: Labels of the checkpoint.
             alias: An alias to set to it.
+            expires: When the server may delete it: a datetime, or a timedelta
+                from its commit; never where it is None.
             request_id: The same for all tries of one request; drawn where it is
                 None.
         """
@@ -104,6 +107,7 @@ class Client:
             labels=labels,
             alias=alias or "",
             request_id=request_id or str(uuid.uuid4()),
+            **requests.expiration(expires),
         )
         with transfer.as_files(model) as files:
             return self._save(header, files)
@@ -116,6 +120,7 @@ class Client:
         device: str | None = None,
         labels: Mapping[str, str] | None = None,
         alias: str | None = None,
+        expires: requests.Expiration | None = None,
         request_id: str | None = None,
     ) -> model_initializer_pb2.SaveModelResponse:
         """Stores a fresh model of an architecture.
@@ -130,6 +135,7 @@ class Client:
             labels=labels,
             alias=alias or "",
             request_id=request_id or str(uuid.uuid4()),
+            **requests.expiration(expires),
         )
         return self._save(header, [])
 
@@ -165,6 +171,7 @@ class Client:
         dry_run: bool = False,
         labels: Mapping[str, str] | None = None,
         alias: str | None = None,
+        expires: requests.Expiration | None = None,
         request_id: str | None = None,
     ) -> model_initializer_pb2.WarmStartResponse:
         """Makes a checkpoint of an architecture from others.
@@ -211,6 +218,8 @@ class Client:
             dry_run: Only reports; nothing is stored.
             labels: Labels of the new checkpoint.
             alias: An alias to set to it.
+            expires: When the server may delete it: a datetime, or a timedelta
+                from its commit; never where it is None.
             request_id: The same for all tries of one request; drawn where it is
                 None.
         """
@@ -246,6 +255,7 @@ class Client:
             labels=labels,
             alias=alias or "",
             request_id=request_id or str(uuid.uuid4()),
+            **requests.expiration(expires),
         )
         return self._connection.call(self._models.WarmStart, request)
 
@@ -410,6 +420,20 @@ class Client:
             checkpoints_pb2.UpdateCheckpointRequest(
                 checkpoint=checkpoints_pb2.Checkpoint(name=handle, labels=labels),
                 update_mask={"paths": ["labels"]},
+            ),
+        )
+
+    def set_expiration(
+        self, handle: str, expires: requests.Expiration | None
+    ) -> checkpoints_pb2.Checkpoint:
+        """Sets when a checkpoint expires: a datetime, a timedelta, or never."""
+        return self._connection.call(
+            self._checkpoints.UpdateCheckpoint,
+            checkpoints_pb2.UpdateCheckpointRequest(
+                checkpoint=checkpoints_pb2.Checkpoint(
+                    name=handle, **requests.expiration(expires)
+                ),
+                update_mask={"paths": ["expire_time"]},
             ),
         )
 

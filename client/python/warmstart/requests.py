@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime, timedelta
+
+from google.protobuf.duration_pb2 import Duration
+from google.protobuf.timestamp_pb2 import Timestamp
 
 from warmstart.v1 import checkpoints_pb2
 from warmstart.v1.architectures_pb2 import Initializer
@@ -25,6 +29,9 @@ SourceLike = str | Source
 
 # One of several kinds, by its name in the API: "rows", {"rows": {"mean": True}}.
 Choice = str | Mapping[str, object]
+
+# A time, which is local where it has no zone, or a time from now on.
+Expiration = datetime | timedelta
 
 
 def sources(given: SourceLike | Sequence[SourceLike], subtree: str) -> list[Source]:
@@ -61,6 +68,20 @@ def key_rules(
 def patterns(given: str | Sequence[str]) -> list[str]:
     """One glob or several."""
     return [given] if isinstance(given, str) else list(given)
+
+
+def expiration(expires: Expiration | None) -> dict[str, Timestamp | Duration]:
+    """The field of a message's oneof `expiration`, as an argument."""
+    if expires is None:
+        return {}
+    if isinstance(expires, timedelta):
+        ttl = Duration()
+        ttl.FromTimedelta(expires)
+        return {"ttl": ttl}
+    time = Timestamp()
+    # Aware, since protobuf takes what has no zone for UTC.
+    time.FromDatetime(expires.astimezone())
+    return {"expire_time": time}
 
 
 def combination(choice: Choice | None) -> Combination | None:

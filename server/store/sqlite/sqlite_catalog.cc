@@ -21,7 +21,9 @@
 #include "server/store/sqlite/sqlite_known_blobs.h"
 #include "server/store/sqlite/sqlite_manifest.h"
 #include "server/store/sqlite/sqlite_pool.h"
+#include "server/store/sqlite/sqlite_retention.h"
 #include "server/store/sqlite/sqlite_schema.h"
+#include "server/store/sqlite/sqlite_usage.h"
 
 namespace warmstart::store {
 namespace {
@@ -60,6 +62,11 @@ Checkpoint Written(const CheckpointName& name, absl::Time create_time,
   written.num_bytes = num_bytes;
   written.report_json = checkpoint.report_json;
   written.origin_json = checkpoint.origin_json;
+  const std::optional<absl::Time> expire_time =
+      ExpireTime(checkpoint.expiration, create_time);
+  if (expire_time.has_value()) {
+    written.expire_time = absl::FromUnixNanos(absl::ToUnixNanos(*expire_time));
+  }
   return written;
 }
 
@@ -113,6 +120,19 @@ absl::StatusOr<std::vector<PackId>> DeleteRows(SqliteDb& db,
   return DropReferences(db, blobs);
 }
 
+absl::StatusOr<std::optional<RemovedCheckpoint>> DeleteRetiredRows(
+    SqliteDb& db, const CheckpointName& name, const RetentionPolicy& policy) {
+  const absl::StatusOr<int64_t> sequence = FindCheckpoint(db, name);
+  if (absl::IsNotFound(sequence.status())) return std::nullopt;
+  RETURN_IF_ERROR(sequence.status());
+  ASSIGN_OR_RETURN(std::optional<RetiredCheckpoint> retired,
+                   CheckRetired(db, *sequence, policy));
+  if (!retired.has_value()) return std::nullopt;
+  RemovedCheckpoint removed{.checkpoint = *std::move(retired)};
+  ASSIGN_OR_RETURN(removed.unused_packs, DeleteRows(db, name, /*force=*/false));
+  return removed;
+}
+
 absl::StatusOr<Alias> DecodeAlias(absl::string_view name,
                                   absl::string_view checkpoint,
                                   int64_t update_time) {
@@ -126,10 +146,13 @@ absl::StatusOr<Alias> DecodeAlias(absl::string_view name,
 class SqliteCatalog final : public Catalog {
  public:
   SqliteCatalog(std::unique_ptr<SqliteDb> writer,
-                std::unique_ptr<SqliteCheckpointer> checkpointer)
+                std::unique_ptr<SqliteCheckpointer> checkpointer,
+                std::unique_ptr<SqliteUsage> usage, const StoreLimits& limits)
       : path_(writer->path()),
+        quota_(limits),
         readers_(path_, kMaxReaders),
         checkpointer_(std::move(checkpointer)),
+        usage_(std::move(usage)),
         writer_(std::move(writer)) {
     writer_->SetCommitHook(
         [this](int log_pages) { checkpointer_->OnCommit(log_pages); });
@@ -139,14 +162,16 @@ class SqliteCatalog final : public Catalog {
       const CheckpointName& name, absl::Time create_time,
       const NewCheckpoint& checkpoint, const NewBlobs& blobs,
       absl::FunctionRef<absl::Status()> wait_for_packs) override {
-    return Write([&](SqliteDb& db) -> absl::StatusOr<CommitResult> {
+    const auto commit = [&](SqliteDb& db) -> absl::StatusOr<CommitResult> {
       mutex_.AssertHeld();
       ASSIGN_OR_RETURN(
           CommitResult result,
           CommitRows(db, name, create_time, checkpoint, blobs, known_blobs_));
+      RETURN_IF_ERROR(quota_.CheckChange(usage_->pending(), blobs.reservation));
       RETURN_IF_ERROR(wait_for_packs());
       return result;
-    });
+    };
+    return Write(commit, blobs.reservation);
   }
 
   absl::StatusOr<std::vector<PackId>> DeleteCheckpoint(
@@ -189,16 +214,32 @@ class SqliteCatalog final : public Catalog {
     });
   }
 
-  absl::StatusOr<Checkpoint> SetLabels(const CheckpointName& name,
-                                       const Labels& labels) override {
+  absl::StatusOr<Checkpoint> UpdateCheckpoint(const CheckpointName& name,
+                                              const CheckpointUpdate& update,
+                                              absl::Time now) override {
     return Write([&](SqliteDb& db) -> absl::StatusOr<Checkpoint> {
       ASSIGN_OR_RETURN(const int64_t sequence, FindCheckpoint(db, name));
-      RETURN_IF_ERROR(
-          db.Run("DELETE FROM labels WHERE checkpoint = ?", sequence));
-      RETURN_IF_ERROR(InsertLabels(db, sequence, labels));
+      RETURN_IF_ERROR(UpdateCheckpointRow(db, sequence, update, now));
       return ReadCheckpoint(db, sequence);
     });
   }
+
+  absl::StatusOr<std::vector<RetiredCheckpoint>> FindRetired(
+      const RetentionPolicy& policy, int limit) override {
+    return Read(
+        [&](SqliteDb& db) { return FindRetiredRows(db, policy, limit); });
+  }
+
+  absl::StatusOr<std::optional<RemovedCheckpoint>> DeleteRetired(
+      const CheckpointName& name, const RetentionPolicy& policy) override {
+    return Write([&](SqliteDb& db) {
+      mutex_.AssertHeld();
+      known_blobs_.Forget();
+      return DeleteRetiredRows(db, name, policy);
+    });
+  }
+
+  Quota& quota() override { return quota_; }
 
   absl::StatusOr<std::vector<ListedCheckpoint>> ListCheckpoints(
       const CheckpointFilter& filter, int64_t before, int limit) override {
@@ -348,13 +389,20 @@ class SqliteCatalog final : public Catalog {
     return read(*lease);
   }
 
-  // Runs `write` in a transaction, which is rolled back when it fails.
+  // Runs `write` in a transaction, which is rolled back when it fails. What it
+  // stores takes the place of `reserved`, if that is not null.
   template <typename F>
-  std::invoke_result_t<F, SqliteDb&> Write(F write)
+  std::invoke_result_t<F, SqliteDb&> Write(
+      F write, Quota::Reservation* reserved = nullptr)
       ABSL_LOCKS_EXCLUDED(mutex_) {
     absl::MutexLock lock(&mutex_);
     std::invoke_result_t<F, SqliteDb&> result = WriteLocked(write);
-    if (!StatusOf(result).ok()) known_blobs_.Forget();
+    const UsageChange change = usage_->Take();
+    if (StatusOf(result).ok()) {
+      quota_.Apply(change, reserved);
+    } else {
+      known_blobs_.Forget();
+    }
     return result;
   }
 
@@ -370,9 +418,11 @@ class SqliteCatalog final : public Catalog {
   }
 
   const std::string path_;
+  Quota quota_;
   SqlitePool readers_;
   const std::unique_ptr<SqliteCheckpointer> checkpointer_;
   absl::Mutex mutex_;
+  const std::unique_ptr<SqliteUsage> usage_ ABSL_PT_GUARDED_BY(mutex_);
   const std::unique_ptr<SqliteDb> writer_ ABSL_PT_GUARDED_BY(mutex_);
   SqliteKnownBlobs known_blobs_ ABSL_GUARDED_BY(mutex_);
 };
@@ -380,14 +430,19 @@ class SqliteCatalog final : public Catalog {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<Catalog>> OpenSqliteCatalog(
-    const std::string& path) {
+    const std::string& path, const StoreLimits& limits) {
   ASSIGN_OR_RETURN(std::unique_ptr<SqliteDb> writer,
                    SqliteDb::OpenForWriting(path));
   RETURN_IF_ERROR(MigrateSqliteSchema(*writer));
+  ASSIGN_OR_RETURN(std::unique_ptr<SqliteUsage> usage,
+                   SqliteUsage::Track(*writer));
+  ASSIGN_OR_RETURN(const UsageChange stored, SqliteUsage::Measure(*writer));
   ASSIGN_OR_RETURN(std::unique_ptr<SqliteCheckpointer> checkpointer,
                    SqliteCheckpointer::Start(path));
-  return std::make_unique<SqliteCatalog>(std::move(writer),
-                                         std::move(checkpointer));
+  auto catalog = std::make_unique<SqliteCatalog>(
+      std::move(writer), std::move(checkpointer), std::move(usage), limits);
+  catalog->quota().Apply(stored, nullptr);
+  return catalog;
 }
 
 }  // namespace warmstart::store

@@ -10,13 +10,14 @@
 
 #include "absl/status/statusor.h"
 #include "server/store/catalog.h"
+#include "server/store/policy/quota.h"
 
 namespace warmstart::store {
 
 // Makes the file where it does not exist, and migrates an older one. The errors
 // are those of Store::Open.
 absl::StatusOr<std::unique_ptr<Catalog>> OpenSqliteCatalog(
-    const std::string& path);
+    const std::string& path, const StoreLimits& limits = {});
 
 }  // namespace warmstart::store
 

@@ -34,13 +34,12 @@ absl::StatusOr<std::optional<ArchitectureName>> DecodeArchitecture(
   return architecture.WithVersion(version);
 }
 
-absl::StatusOr<Labels> ReadLabels(SqliteDb& db, int64_t sequence) {
-  SqliteQuery query =
-      db.Query("SELECT key, value FROM labels WHERE checkpoint = ?", sequence);
-  Labels labels;
-  while (query.Next()) labels[query.String(0)] = query.String(1);
-  RETURN_IF_ERROR(query.status());
-  return labels;
+// As the column `expire_time` has it.
+std::optional<int64_t> ExpireNanos(const Expiration& expiration,
+                                   absl::Time now) {
+  const std::optional<absl::Time> time = ExpireTime(expiration, now);
+  if (!time.has_value()) return std::nullopt;
+  return absl::ToUnixNanos(*time);
 }
 
 }  // namespace
@@ -63,11 +62,11 @@ absl::StatusOr<int64_t> InsertCheckpoint(SqliteDb& db,
       checkpoint.architecture.value_or(ArchitectureName());
   RETURN_IF_ERROR(
       db.Run("INSERT INTO checkpoints (name, architecture, "
-             "architecture_version, create_time, num_tensors, num_bytes) "
-             "VALUES (?, ?, ?, ?, ?, ?)",
+             "architecture_version, create_time, num_tensors, num_bytes, "
+             "expire_time) VALUES (?, ?, ?, ?, ?, ?, ?)",
              name.id(), architecture.id(), architecture.version(),
              absl::ToUnixNanos(create_time), checkpoint.manifest.entries.size(),
-             num_bytes));
+             num_bytes, ExpireNanos(checkpoint.expiration, create_time)));
   const int64_t sequence = db.last_insert_id();
   RETURN_IF_ERROR(db.Run(
       "INSERT INTO checkpoint_texts (checkpoint, report, origin, "
@@ -92,8 +91,8 @@ absl::StatusOr<Checkpoint> ReadCheckpoint(SqliteDb& db, int64_t sequence) {
   {
     SqliteQuery query = db.Query(
         "SELECT c.name, c.architecture, c.architecture_version, "
-        "c.create_time, c.num_tensors, c.num_bytes, t.report, t.origin FROM "
-        "checkpoints c "
+        "c.create_time, c.num_tensors, c.num_bytes, t.report, t.origin, "
+        "c.expire_time FROM checkpoints c "
         "JOIN checkpoint_texts t ON t.checkpoint = c.sequence "
         "WHERE c.sequence = ?",
         sequence);
@@ -110,6 +109,9 @@ absl::StatusOr<Checkpoint> ReadCheckpoint(SqliteDb& db, int64_t sequence) {
     checkpoint.num_bytes = query.Int(5);
     checkpoint.report_json = query.String(6);
     checkpoint.origin_json = query.String(7);
+    if (!query.IsNull(8)) {
+      checkpoint.expire_time = absl::FromUnixNanos(query.Int(8));
+    }
   }
   ASSIGN_OR_RETURN(checkpoint.labels, ReadLabels(db, sequence));
   ASSIGN_OR_RETURN(checkpoint.aliases, ReadAliases(db, sequence));
@@ -135,6 +137,28 @@ absl::Status InsertLabels(SqliteDb& db, int64_t sequence,
                sequence, key, value));
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<Labels> ReadLabels(SqliteDb& db, int64_t sequence) {
+  SqliteQuery query =
+      db.Query("SELECT key, value FROM labels WHERE checkpoint = ?", sequence);
+  Labels labels;
+  while (query.Next()) labels[query.String(0)] = query.String(1);
+  RETURN_IF_ERROR(query.status());
+  return labels;
+}
+
+absl::Status UpdateCheckpointRow(SqliteDb& db, int64_t sequence,
+                                 const CheckpointUpdate& update,
+                                 absl::Time now) {
+  if (update.labels.has_value()) {
+    RETURN_IF_ERROR(
+        db.Run("DELETE FROM labels WHERE checkpoint = ?", sequence));
+    RETURN_IF_ERROR(InsertLabels(db, sequence, *update.labels));
+  }
+  if (!update.expiration.has_value()) return absl::OkStatus();
+  return db.Run("UPDATE checkpoints SET expire_time = ? WHERE sequence = ?",
+                ExpireNanos(*update.expiration, now), sequence);
 }
 
 absl::Status PutAlias(SqliteDb& db, const AliasName& alias, int64_t sequence,

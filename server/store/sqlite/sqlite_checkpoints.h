@@ -33,12 +33,21 @@ absl::StatusOr<CheckpointName> ReadCheckpointName(SqliteDb& db,
                                                   int64_t sequence);
 
 absl::Status InsertLabels(SqliteDb& db, int64_t sequence, const Labels& labels);
+absl::StatusOr<Labels> ReadLabels(SqliteDb& db, int64_t sequence);
+
+// Changes what a CheckpointUpdate names.
+absl::Status UpdateCheckpointRow(SqliteDb& db, int64_t sequence,
+                                 const CheckpointUpdate& update,
+                                 absl::Time now);
 
 absl::Status PutAlias(SqliteDb& db, const AliasName& alias, int64_t sequence,
                       absl::Time update_time);
 absl::StatusOr<std::vector<AliasName>> ReadAliases(SqliteDb& db,
                                                    int64_t sequence);
 
+// The row ids of what ListCheckpointRows lists.
+absl::StatusOr<std::vector<int64_t>> ListSequences(
+    SqliteDb& db, const CheckpointFilter& filter, int64_t before, int limit);
 // As Catalog::ListCheckpoints.
 absl::StatusOr<std::vector<ListedCheckpoint>> ListCheckpointRows(
     SqliteDb& db, const CheckpointFilter& filter, int64_t before, int limit);

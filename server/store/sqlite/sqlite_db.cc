@@ -224,6 +224,21 @@ void SqliteDb::SetCommitHook(std::function<void(int)> on_commit) {
       this);
 }
 
+absl::Status SqliteDb::DefineFunction(const char* name,
+                                      std::function<void(int64_t)> function) {
+  using Function = std::function<void(int64_t)>;
+  const int code = sqlite3_create_function_v2(
+      handle_, name, 1, SQLITE_UTF8, new Function(std::move(function)),
+      [](sqlite3_context* context, int, sqlite3_value** arguments) {
+        (*static_cast<Function*>(sqlite3_user_data(context)))(
+            sqlite3_value_int64(arguments[0]));
+      },
+      nullptr, nullptr,
+      // Also called where the definition fails.
+      [](void* defined) { delete static_cast<Function*>(defined); });
+  return code == SQLITE_OK ? absl::OkStatus() : Error();
+}
+
 int64_t SqliteDb::last_insert_id() const {
   return sqlite3_last_insert_rowid(handle_);
 }

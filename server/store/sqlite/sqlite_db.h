@@ -179,6 +179,11 @@ class SqliteDb {
   // database by itself.
   void SetCommitHook(std::function<void(int log_pages)> on_commit);
 
+  // Makes SQL's name(x) call `function` with an integer; it gives NULL. For
+  // triggers of this connection.
+  absl::Status DefineFunction(const char* name,
+                              std::function<void(int64_t)> function);
+
   int64_t last_insert_id() const;
   // Rows that the last INSERT, UPDATE or DELETE changed.
   int64_t num_changes() const;

@@ -141,15 +141,26 @@ absl::StatusOr<int64_t> Leap(const std::vector<Condition>& conditions,
 
 }  // namespace
 
-absl::StatusOr<std::vector<ListedCheckpoint>> ListCheckpointRows(
+absl::StatusOr<std::vector<int64_t>> ListSequences(
     SqliteDb& db, const CheckpointFilter& filter, int64_t before, int limit) {
   ASSIGN_OR_RETURN(const std::vector<Condition> conditions,
                    ConditionsOf(db, filter));
-  std::vector<ListedCheckpoint> page;
+  std::vector<int64_t> page;
   int64_t sequence = before;
   while (static_cast<int>(page.size()) < limit) {
     ASSIGN_OR_RETURN(sequence, Leap(conditions, sequence - 1));
     if (sequence <= 0) break;
+    page.push_back(sequence);
+  }
+  return page;
+}
+
+absl::StatusOr<std::vector<ListedCheckpoint>> ListCheckpointRows(
+    SqliteDb& db, const CheckpointFilter& filter, int64_t before, int limit) {
+  ASSIGN_OR_RETURN(const std::vector<int64_t> sequences,
+                   ListSequences(db, filter, before, limit));
+  std::vector<ListedCheckpoint> page;
+  for (const int64_t sequence : sequences) {
     ASSIGN_OR_RETURN(Checkpoint checkpoint, ReadCheckpoint(db, sequence));
     page.push_back({sequence, std::move(checkpoint)});
   }

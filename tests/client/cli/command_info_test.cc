@@ -55,6 +55,25 @@ TEST_F(InfoCommandTest, ResidentModelsAreListed) {
                     HasSubstr("2.0 KiB")));
 }
 
+TEST_F(InfoCommandTest, TheStoreAndItsLimitsAreShown) {
+  EXPECT_THAT(Run({"info"}).out, HasSubstr("stored        0 B, 0 checkpoints"));
+  v1::StoreInfo* store = info_.mutable_store();
+  store->set_stored_bytes(2048);
+  store->set_receiving_bytes(512);
+  store->set_checkpoint_count(1200);
+  store->set_max_bytes(4096);
+  store->set_max_checkpoints(2000);
+  store->set_max_upload_bytes(1024);
+  store->add_retention_rules("run:5");
+  store->add_retention_rules("stage=dev:2");
+  EXPECT_THAT(
+      Run({"info"}).out,
+      AllOf(HasSubstr("stored        2.0 KiB of 4.0 KiB and 512 B being "
+                      "received, 1,200 of 2,000 checkpoints\n"),
+            HasSubstr("upload        up to 1.0 KiB\n"),
+            HasSubstr("keeps         run:5 stage=dev:2\n")));
+}
+
 TEST_F(InfoCommandTest, JsonIsTheMessage) {
   const nlohmann::json json =
       nlohmann::json::parse(Run({"info", "--json"}).out);

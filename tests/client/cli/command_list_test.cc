@@ -35,6 +35,19 @@ class ListTest : public ToolTest {
   v1::ListCheckpointsRequest request_;
 };
 
+TEST_F(ListTest, ThoseThatExpireSayWhen) {
+  methods().list_checkpoints = [](const auto&, auto* response) {
+    response->add_checkpoints()->set_name("checkpoints/stays");
+    v1::Checkpoint& goes = *response->add_checkpoints();
+    goes.set_name("checkpoints/goes");
+    goes.mutable_expire_time()->set_seconds(1'000'000'000);
+    return grpc::Status::OK;
+  };
+  const Ran ran = Run({"list"});
+  EXPECT_THAT(ran.out, HasSubstr("EXPIRES"));
+  EXPECT_THAT(ran.out, HasSubstr("2001-09-09 01:46:40"));
+}
+
 TEST_F(ListTest, CheckpointsAreATable) {
   count_ = 1;
   const Ran ran = Run({"list"});

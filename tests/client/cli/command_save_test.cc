@@ -55,6 +55,16 @@ TEST_F(SaveTest, FlagsBecomeTheHeader) {
   EXPECT_EQ(header.request_id(), "id");
 }
 
+TEST_F(SaveTest, AnExpirationBecomesTheHeaders) {
+  EXPECT_EQ(Run({"save", model_, "--ttl", "7d"}).exit_code, 0);
+  EXPECT_EQ(received_.header.ttl().seconds(), 7 * 86400);
+  EXPECT_EQ(
+      Run({"save", model_, "--expire-time", "2030-01-02T03:04:05Z"}).exit_code,
+      0);
+  EXPECT_EQ(received_.header.expire_time().seconds(), 1893553445);
+  EXPECT_EQ(Run({"save", model_, "--ttl", "soon"}).exit_code, 2);
+}
+
 TEST_F(SaveTest, ArchitectureAloneAsksForAFreshModel) {
   EXPECT_EQ(Run({"save", "--architecture", "NetA"}).exit_code, 0);
   EXPECT_EQ(received_.header.architecture(), "NetA");

@@ -36,6 +36,12 @@ TEST_F(ShowTest, OnlyWhatThereIsIsPrinted) {
             "size          2 tensors, 2.0 KiB\n");
 }
 
+TEST_F(ShowTest, OneThatExpiresSaysWhen) {
+  checkpoint_.mutable_expire_time()->set_seconds(1'000'000'060);
+  EXPECT_THAT(Run({"show", "aliases/a"}).out,
+              HasSubstr("expires       2001-09-09 01:47:40\n"));
+}
+
 TEST_F(ShowTest, EverythingIsPrinted) {
   checkpoint_.set_architecture("architectures/NetB");
   checkpoint_.add_aliases("aliases/a");

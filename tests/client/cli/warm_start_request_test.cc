@@ -70,6 +70,8 @@ TEST(WarmStartRequestTest, EveryFlagHasItsField) {
                  "a=1",
                  "--label",
                  "b=2",
+                 "--ttl",
+                 "7d",
                  "--request-id",
                  "id",
                  "--quiet"},
@@ -90,6 +92,7 @@ TEST(WarmStartRequestTest, EveryFlagHasItsField) {
                   labels { key: "a" value: "1" }
                   labels { key: "b" value: "2" }
                   request_id: "id"
+                  ttl { seconds: 604800 }
                 )pb");
 }
 

@@ -6,6 +6,7 @@ import io
 import subprocess
 import sys
 from collections import OrderedDict
+from datetime import datetime, timedelta, timezone
 
 import grpc
 import pytest
@@ -56,6 +57,33 @@ def test_a_state_dict_goes_as_a_file_that_torch_reads(fake, fake_client):
     assert messages[1].file.size == len(data)
     loaded = torch.load(io.BytesIO(data), weights_only=True)
     assert torch.equal(loaded["weight"], state["weight"])
+
+
+def test_a_checkpoint_expires_after_a_time_or_at_one(fake, fake_client):
+    fake.answer("SaveModel", SAVED, SAVED)
+    fake.answer("WarmStart", STARTED)
+    checkpoint = checkpoints_pb2.Checkpoint(name="checkpoints/a")
+    fake.answer("UpdateCheckpoint", checkpoint, checkpoint)
+    fake_client.save_fresh("NetA", expires=timedelta(days=7, microseconds=1))
+    then = datetime(2030, 1, 2, 3, 4, 5, tzinfo=timezone(timedelta(hours=1)))
+    fake_client.save_fresh("NetA", expires=then)
+    fake_client.warm_start("NetB", "checkpoints/a", expires=timedelta(hours=1))
+    fake_client.set_expiration("aliases/a", then.replace(tzinfo=None))
+    fake_client.set_expiration("aliases/a", None)
+
+    after, at = (messages[0].header for messages in fake.requests["SaveModel"])
+    assert after.ttl.ToTimedelta() == timedelta(days=7, microseconds=1)
+    assert at.expire_time.ToSeconds() == then.timestamp()
+    [started] = fake.requests["WarmStart"]
+    assert started.ttl.seconds == 3600
+    local, never = fake.requests["UpdateCheckpoint"]
+    assert local.update_mask.paths == never.update_mask.paths == ["expire_time"]
+    # What has no zone is local.
+    assert (
+        local.checkpoint.expire_time.ToSeconds()
+        == then.replace(tzinfo=None).timestamp()
+    )
+    assert never.checkpoint.WhichOneof("expiration") is None
 
 
 def test_a_large_file_goes_in_pieces(fake, fake_client, tmp_path):

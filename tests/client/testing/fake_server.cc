@@ -176,6 +176,12 @@ class FakeAdmin : public v1::Admin::Service {
     return Answer(methods_.back_up_store, stream);
   }
 
+  Status ApplyRetention(ServerContext*,
+                        const v1::ApplyRetentionRequest* request,
+                        v1::ApplyRetentionResponse* response) override {
+    return Answer(methods_.apply_retention, *request, response);
+  }
+
  private:
   const FakeMethods& methods_;
 };

@@ -68,6 +68,8 @@ struct FakeMethods {
   std::function<grpc::Status(grpc::ServerReaderWriter<v1::BackUpStoreResponse,
                                                       v1::BackUpStoreRequest>*)>
       back_up_store;
+  Handler<v1::ApplyRetentionRequest, v1::ApplyRetentionResponse>
+      apply_retention;
 };
 
 class FakeServer {

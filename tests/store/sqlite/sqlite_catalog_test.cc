@@ -12,6 +12,7 @@
 #include "tests/store/catalog_architectures_contract.h"
 #include "tests/store/catalog_blobs_contract.h"
 #include "tests/store/catalog_checkpoints_contract.h"
+#include "tests/store/catalog_retention_contract.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -31,6 +32,7 @@ struct SqliteBackend {
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, CatalogArchitectures, SqliteBackend);
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, CatalogBlobs, SqliteBackend);
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, CatalogCheckpoints, SqliteBackend);
+INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, CatalogRetention, SqliteBackend);
 
 class SqliteCatalogTest : public ::testing::Test {
  protected:
