@@ -40,6 +40,8 @@ inline constexpr char kOutOfSpace[] = "OUT_OF_SPACE";
 inline constexpr char kOutOfMemory[] = "OUT_OF_MEMORY";
 inline constexpr char kSourceDeleted[] = "SOURCE_DELETED";
 inline constexpr char kDataLoss[] = "DATA_LOSS";
+inline constexpr char kTensorsMissing[] = "TENSORS_MISSING";
+inline constexpr char kTensorNotFound[] = "TENSOR_NOT_FOUND";
 }  // namespace reason
 
 struct ErrorInfo {
