@@ -23,6 +23,8 @@ constexpr const Command* kCommands[] = {
     &kArchitecturesShowCommand,
     &kArchitecturesRegisterCommand,
     &kArchitecturesDeleteCommand,
+    &kAdminExportCommand,
+    &kAdminImportCommand,
     &kHealthCommand,
     &kInfoCommand,
     &kVersionCommand,

@@ -76,6 +76,10 @@ extern const Command kArchitecturesListCommand;
 extern const Command kArchitecturesShowCommand;
 extern const Command kArchitecturesRegisterCommand;
 extern const Command kArchitecturesDeleteCommand;
+// command_admin_export.cc
+extern const Command kAdminExportCommand;
+// command_admin_import.cc
+extern const Command kAdminImportCommand;
 // command_health.cc
 extern const Command kHealthCommand;
 // command_info.cc

@@ -17,6 +17,7 @@
 #include "warmstart/v1/checkpoints.grpc.pb.h"
 #include "warmstart/v1/model_initializer.grpc.pb.h"
 #include "warmstart/v1/server_info.grpc.pb.h"
+#include "warmstart/v1/uploads.grpc.pb.h"
 
 namespace warmstart::client {
 
@@ -41,6 +42,9 @@ struct FakeMethods {
       const v1::DownloadCheckpointRequest&,
       grpc::ServerWriter<v1::DownloadCheckpointResponse>*)>
       download_checkpoint;
+  std::function<grpc::Status(const v1::DownloadTensorsRequest&,
+                             grpc::ServerWriter<v1::DownloadTensorsResponse>*)>
+      download_tensors;
   Handler<v1::GetManifestRequest, v1::Manifest> get_manifest;
   Handler<v1::DiffCheckpointsRequest, v1::DiffCheckpointsResponse>
       diff_checkpoints;
@@ -57,6 +61,9 @@ struct FakeMethods {
       delete_architecture;
 
   Handler<v1::GetServerInfoRequest, v1::ServerInfo> get_server_info;
+
+  Handler<v1::FindMissingTensorsRequest, v1::FindMissingTensorsResponse>
+      find_missing_tensors;
 };
 
 class FakeServer {
@@ -89,6 +96,7 @@ struct ReceivedFile {
 // A whole stream of SaveModel.
 struct ReceivedUpload {
   v1::SaveModelHeader header;
+  v1::Manifest manifest;  // its messages merged
   std::vector<ReceivedFile> files;
 };
 ReceivedUpload ReceiveUpload(grpc::ServerReader<v1::SaveModelRequest>& reader);
