@@ -104,8 +104,7 @@ def training() -> dict:
 
 
 STATES = {
-    make.__name__: make
-    for make in (tied, views, dtypes, odd_shapes, module, training)
+    make.__name__: make for make in (tied, views, dtypes, odd_shapes, module, training)
 }
 
 

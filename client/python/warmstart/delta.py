@@ -92,7 +92,7 @@ def describe(state: Mapping) -> Model | None:
         return None
     if not has_tensors:
         return None
-    metadata = json.dumps(plain, ensure_ascii=False) if plain else ""
+    metadata = "" if plain is _NOTHING else json.dumps(plain, ensure_ascii=False)
     return tree.model(metadata)
 
 
