@@ -9,17 +9,11 @@
 #include "client/cli/exports/export_folder.h"
 #include "client/cli/pages.h"
 #include "client/cli/text.h"
-#include "client/cli/usage_error.h"
 #include "client/cpp/status_macros.h"
 #include "nlohmann/json.hpp"
 
 namespace warmstart::client {
 namespace {
-
-constexpr Flag kFlags[] = {
-    {.name = "all-checkpoints",
-     .help = "Export every checkpoint of the server, in place of HANDLEs."},
-};
 
 absl::StatusOr<std::vector<std::string>> AllCheckpoints(Session& session) {
   CLIENT_ASSIGN_OR_RETURN(
@@ -37,16 +31,6 @@ absl::StatusOr<std::vector<std::string>> AllCheckpoints(Session& session) {
   return names;
 }
 
-absl::StatusOr<std::vector<std::string>> Handles(const Arguments& arguments,
-                                                 Session& session) {
-  const std::vector<std::string>& given = arguments.positional();
-  const std::vector<std::string> handles(given.begin() + 1, given.end());
-  if (handles.empty() != arguments.Has("all-checkpoints")) {
-    return UsageError("name HANDLEs, or give --all-checkpoints");
-  }
-  return handles.empty() ? AllCheckpoints(session) : handles;
-}
-
 class Exporter {
  public:
   Exporter(Session& session, const ExportFolder& folder)
@@ -62,11 +46,9 @@ class Exporter {
                             client_.GetCheckpoint(request));
     const std::string& name = exported.checkpoint().name();
     if (!names_.insert(name).second) return absl::OkStatus();
-    CLIENT_RETURN_IF_ERROR(
-        ExportArchitecture(exported.checkpoint().architecture()));
-    CLIENT_ASSIGN_OR_RETURN(*exported.mutable_manifest(), GetManifest(name));
-    CLIENT_RETURN_IF_ERROR(ExportTensors(name, exported.manifest()));
-    return folder_.WriteCheckpoint(exported);
+    absl::Status status = ExportParts(exported);
+    if (!status.ok()) names_.erase(name);
+    return status;
   }
 
   // "checkpoints/{id}"
@@ -74,6 +56,16 @@ class Exporter {
   const TensorWriter& tensors() const { return tensors_; }
 
  private:
+  // Of which the checkpoint is known; its file comes last.
+  absl::Status ExportParts(v1::ExportedCheckpoint& exported) {
+    CLIENT_RETURN_IF_ERROR(
+        ExportArchitecture(exported.checkpoint().architecture()));
+    const std::string& name = exported.checkpoint().name();
+    CLIENT_ASSIGN_OR_RETURN(*exported.mutable_manifest(), GetManifest(name));
+    CLIENT_RETURN_IF_ERROR(ExportTensors(name, exported.manifest()));
+    return folder_.WriteCheckpoint(exported);
+  }
+
   absl::StatusOr<v1::Manifest> GetManifest(const std::string& name) {
     v1::GetManifestRequest request;
     request.set_name(name);
@@ -149,16 +141,20 @@ void PrintResult(const Exporter& exporter, const std::string& path,
 }
 
 absl::Status Run(const Arguments& arguments, Session& session) {
-  CLIENT_ASSIGN_OR_RETURN(const std::vector<std::string> handles,
-                          Handles(arguments, session));
   const std::string& path = arguments.positional().front();
+  std::vector<std::string> handles(arguments.positional().begin() + 1,
+                                   arguments.positional().end());
+  const bool all = handles.empty();
+  if (all) {
+    CLIENT_ASSIGN_OR_RETURN(handles, AllCheckpoints(session));
+  }
   CLIENT_ASSIGN_OR_RETURN(const ExportFolder folder,
                           ExportFolder::Create(path));
   Exporter exporter(session, folder);
   for (const std::string& handle : handles) {
     const absl::Status status = exporter.Export(handle);
     // Of all that there were, one may have been deleted meanwhile.
-    if (absl::IsNotFound(status) && arguments.Has("all-checkpoints")) continue;
+    if (all && absl::IsNotFound(status)) continue;
     CLIENT_RETURN_IF_ERROR(status);
   }
   PrintResult(exporter, path, session);
@@ -169,18 +165,18 @@ absl::Status Run(const Arguments& arguments, Session& session) {
 
 const Command kAdminExportCommand = {
     .name = "admin export",
-    .synopsis = "DIR HANDLE... | DIR --all-checkpoints",
+    .synopsis = "DIR [HANDLE...]",
     .summary = "Write checkpoints to a folder of safetensors and JSON.",
     .details =
-        "With their labels, aliases, reports and architectures, for `warmstart "
+        "All of the server's, or those that are named. With their labels, "
+        "aliases, reports and architectures, for `warmstart "
         "admin import`, or to keep. Each distinct tensor is a file of its own, "
         "named by its SHA-256, however many checkpoints share it. What is in "
         "DIR already is not fetched again, so an interrupted export goes on "
         "where it stopped, and a later one adds what is new.",
     .example =
-        "warmstart admin export backup aliases/resnet/prod\n"
-        "warmstart admin export backup --all-checkpoints",
-    .flags = kFlags,
+        "warmstart admin export backup\n"
+        "warmstart admin export backup aliases/resnet/prod",
     .min_positional = 1,
     .max_positional = Command::kAnyNumber,
     .run = Run,

@@ -71,7 +71,7 @@ def test_a_store_comes_over_whole(server, other, tmp_path):
     source, target = CommandLine(server), CommandLine(other)
     with server.client() as ours, other.client() as theirs:
         names = fill(ours, tmp_path)
-        source.done("admin", "export", folder, "--all-checkpoints")
+        source.done("admin", "export", folder)
         imported = target.done("admin", "import", folder, "--json").json()[
             "checkpoints"
         ]
@@ -108,7 +108,7 @@ def test_importing_again_changes_nothing(server, other, tmp_path):
     folder = tmp_path / "export"
     with server.client() as client:
         fill(client, tmp_path)
-    CommandLine(server).done("admin", "export", folder, "--all-checkpoints")
+    CommandLine(server).done("admin", "export", folder)
     first = CommandLine(other).done("admin", "import", folder).out
     stored = other.stored()
     assert CommandLine(other).done("admin", "import", folder).out == first
@@ -286,9 +286,10 @@ def test_a_forged_export_is_refused(server, other, tmp_path, pattern, text):
 
 def test_mistakes_are_told(server, tmp_path):
     cli = CommandLine(server)
-    assert cli.run("admin", "export", tmp_path / "x").code == USAGE
-    ran = cli.run("admin", "export", tmp_path / "x", "a", "--all-checkpoints")
-    assert ran.code == USAGE
+    assert cli.run("admin", "export").code == USAGE
+    assert (
+        cli.run("admin", "import", tmp_path, "--on-alias-conflict", "x").code == USAGE
+    )
     ran = cli.run("admin", "import", tmp_path)
     assert ran.code == FAILED
     assert "admin export" in ran.err
