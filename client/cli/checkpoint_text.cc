@@ -12,7 +12,8 @@ namespace {
 
 std::string UploadText(const v1::Origin::Upload& upload) {
   if (!upload.has_delta()) {
-    return absl::StrCat("upload of ", absl::StrJoin(upload.files(), ", "), " (", upload.format(), ")");
+    return absl::StrCat("upload of ", absl::StrJoin(upload.files(), ", "), " (",
+                        upload.format(), ")");
   }
   return absl::StrCat("upload by manifest, which brought ",
                       FormatBytes(upload.delta().size_bytes()), " of it");

@@ -233,7 +233,9 @@ class Importer {
 void PrintResult(const std::map<std::string, std::string>& names,
                  const Session& session) {
   if (session.json()) {
-    session.Print(nlohmann::json{{"checkpoints", names}}.dump(1) + "\n");
+    nlohmann::json json;
+    json["checkpoints"] = names;
+    session.Print(json.dump(1) + "\n");
     return;
   }
   Table table({{"EXPORTED"}, {"IMPORTED"}});

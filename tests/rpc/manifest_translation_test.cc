@@ -31,7 +31,7 @@ Manifest FullManifest() {
   return manifest;
 }
 
-v1::Manifest ToProto(const Manifest& manifest, bool full) {
+v1::Manifest Translate(const Manifest& manifest, bool full) {
   v1::Manifest proto;
   for (const ManifestEntry& entry : manifest.entries) {
     ToProto(entry, full, proto.add_entries());
@@ -43,12 +43,12 @@ v1::Manifest ToProto(const Manifest& manifest, bool full) {
 TEST(ManifestTranslationTest, WhatWasTranslatedThereComesBack) {
   const Manifest manifest = FullManifest();
   ASSERT_OK_AND_ASSIGN(const Manifest back,
-                       FromProto(ToProto(manifest, /*full=*/true)));
+                       FromProto(Translate(manifest, /*full=*/true)));
   EXPECT_EQ(back, manifest);
 }
 
 TEST(ManifestTranslationTest, TheBasicViewTellsWhatIsShared) {
-  const v1::Manifest proto = ToProto(FullManifest(), /*full=*/false);
+  const v1::Manifest proto = Translate(FullManifest(), /*full=*/false);
   EXPECT_EQ(proto.entries(0).key(), "m.w");
   EXPECT_EQ(proto.entries(0).dtype(), "bfloat16");
   EXPECT_EQ(proto.entries(0).shape(1), 3);
@@ -78,7 +78,7 @@ TEST(ManifestTranslationTest, AMistakeIsNamedByItsField) {
         text, proto.add_entries()));
     EXPECT_EQ(service::FieldOf(FromProto(proto).status()), field) << text;
   }
-  v1::Manifest proto = ToProto(FullManifest(), /*full=*/true);
+  v1::Manifest proto = Translate(FullManifest(), /*full=*/true);
   proto.mutable_entries(1)->set_shared_storage(-1);
   EXPECT_EQ(service::FieldOf(FromProto(proto).status()),
             "manifest.entries[1].shared_storage");

@@ -29,7 +29,7 @@ class DownloadTensorsTest : public ::testing::Test {
     return DownloadTensors(
         world_.store(), handle, digests,
         [this](const Digest& digest, absl::string_view bytes) {
-          received_.emplace_back(digest, bytes);
+          received_.emplace_back(digest, std::string(bytes));
           return absl::OkStatus();
         });
   }

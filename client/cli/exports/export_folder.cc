@@ -11,7 +11,7 @@
 #include "absl/strings/ascii.h"
 #include "absl/strings/match.h"
 #include "absl/strings/str_cat.h"
-#include "absl/strings/str_replace.h"
+#include "absl/strings/str_split.h"
 #include "absl/strings/strip.h"
 #include "client/cli/json.h"
 #include "client/cpp/safetensors_head.h"
@@ -138,19 +138,14 @@ absl::StatusOr<std::string> ExportFolder::CheckpointPath(
 
 absl::StatusOr<std::string> ExportFolder::ArchitecturePath(
     absl::string_view name) const {
-  constexpr absl::string_view kVersions = "/versions/";
-  absl::string_view rest = name;
-  const size_t versions = rest.find(kVersions);
-  if (!absl::ConsumePrefix(&rest, "architectures/") ||
-      versions == absl::string_view::npos) {
+  const std::vector<absl::string_view> parts = absl::StrSplit(name, '/');
+  if (parts.size() != 4 || parts[0] != "architectures" ||
+      parts[2] != "versions" || !IsFileName(parts[1]) ||
+      !IsFileName(parts[3])) {
     return BadName("version of an architecture", name);
   }
-  const absl::string_view id = rest.substr(0, rest.find('/'));
-  const absl::string_view version = name.substr(versions + kVersions.size());
-  if (!IsFileName(id) || !IsFileName(version)) {
-    return BadName("version of an architecture", name);
-  }
-  return absl::StrCat(path_, "/", kArchitectures, "/", id, "/", version, kJson);
+  return absl::StrCat(path_, "/", kArchitectures, "/", parts[1], "/", parts[3],
+                      kJson);
 }
 
 absl::StatusOr<std::optional<LocalBlob>> ExportFolder::FindTensor(

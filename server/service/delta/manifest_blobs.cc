@@ -149,7 +149,7 @@ class DraftCompleter {
       const absl::Span<const int64_t> sizes = tensor.spec.shape().sizes();
       const auto [found, is_new] = seen.try_emplace(
           Id(tensor.storage, tensor.element_offset, tensor.spec.dtype(),
-             {sizes.begin(), sizes.end()}, tensor.strides),
+             std::vector<int64_t>(sizes.begin(), sizes.end()), tensor.strides),
           views_.size());
       if (is_new) views_.push_back(MakeView(tensor));
       view_of_entry_[i] = found->second;
