@@ -8,6 +8,18 @@
 #include "client/cli/text.h"
 
 namespace warmstart::client {
+namespace {
+
+std::string UploadText(const v1::Origin::Upload& upload) {
+  if (!upload.has_delta()) {
+    return absl::StrCat("upload of ", absl::StrJoin(upload.files(), ", "), " (",
+                        upload.format(), ")");
+  }
+  return absl::StrCat("upload by manifest, which brought ",
+                      FormatBytes(upload.delta().size_bytes()), " of it");
+}
+
+}  // namespace
 
 std::string CheckpointLine(const v1::Checkpoint& checkpoint) {
   std::vector<std::string> facts;
@@ -25,9 +37,7 @@ std::string CheckpointLine(const v1::Checkpoint& checkpoint) {
 std::string OriginText(const v1::Origin& origin) {
   switch (origin.kind_case()) {
     case v1::Origin::kUpload:
-      return absl::StrCat("upload of ",
-                          absl::StrJoin(origin.upload().files(), ", "), " (",
-                          origin.upload().format(), ")");
+      return UploadText(origin.upload());
     case v1::Origin::kInitialization:
       return absl::StrCat("fresh model; seed ", origin.initialization().seed(),
                           "; on ", origin.initialization().device());

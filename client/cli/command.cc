@@ -29,6 +29,8 @@ constexpr const Command* kCommands[] = {
     &kAdminBackupCommand,
     &kAdminRestoreCommand,
     &kAdminRetentionCommand,
+    &kAdminExportCommand,
+    &kAdminImportCommand,
     &kHealthCommand,
     &kInfoCommand,
     &kVersionCommand,

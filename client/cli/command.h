@@ -84,6 +84,10 @@ extern const Command kArchitecturesRegisterCommand;
 extern const Command kArchitecturesDeleteCommand;
 // command_admin_retention.cc
 extern const Command kAdminRetentionCommand;
+// command_admin_export.cc
+extern const Command kAdminExportCommand;
+// command_admin_import.cc
+extern const Command kAdminImportCommand;
 // command_health.cc
 extern const Command kHealthCommand;
 // command_info.cc

@@ -115,6 +115,14 @@ absl::StatusOr<v1::SaveModelResponse> Client::Save(
   return Upload(*stubs_.model_initializer, options_, header, files, progress);
 }
 
+absl::StatusOr<v1::SaveModelResponse> Client::SaveManifest(
+    v1::SaveModelHeader header, const v1::Manifest& manifest,
+    const std::vector<LocalBlob>& blobs, const ProgressCallback& progress) {
+  EnsureRequestId(header);
+  return UploadManifest(*stubs_.model_initializer, *stubs_.uploads, options_,
+                        header, manifest, blobs, progress);
+}
+
 absl::StatusOr<v1::SaveModelResponse> Client::SaveFresh(
     v1::SaveModelHeader header) {
   EnsureRequestId(header);
@@ -153,6 +161,13 @@ absl::StatusOr<Downloaded> Client::Download(
     const ProgressCallback& progress) {
   return client::Download(*stubs_.checkpoints, options_, request, sink,
                           progress);
+}
+
+absl::Status Client::DownloadTensors(const std::string& checkpoint,
+                                     const std::vector<std::string>& digests,
+                                     TensorSink& sink) {
+  return client::DownloadTensors(*stubs_.checkpoints, options_, checkpoint,
+                                 digests, sink);
 }
 
 absl::StatusOr<v1::Checkpoint> Client::GetCheckpoint(

@@ -40,7 +40,9 @@
 #include "absl/status/statusor.h"
 #include "client/cpp/backup/backup.h"
 #include "client/cpp/download.h"
+#include "client/cpp/manifest_upload.h"
 #include "client/cpp/options.h"
+#include "client/cpp/tensor_download.h"
 #include "warmstart/v1/admin.grpc.pb.h"
 #include "warmstart/v1/architectures.grpc.pb.h"
 #include "warmstart/v1/checkpoints.grpc.pb.h"
@@ -81,6 +83,15 @@ class Client {
       const std::vector<std::string>& paths, v1::SaveModelHeader header,
       const ProgressCallback& progress = {});
 
+  // Stores the checkpoint that `manifest` says, sending what the server lacks
+  // of `blobs`. A header without a request_id gets one.
+  //
+  // Also fails as UploadManifest does.
+  absl::StatusOr<v1::SaveModelResponse> SaveManifest(
+      v1::SaveModelHeader header, const v1::Manifest& manifest,
+      const std::vector<LocalBlob>& blobs,
+      const ProgressCallback& progress = {});
+
   // Stores a fresh model of `header.architecture`.
   absl::StatusOr<v1::SaveModelResponse> SaveFresh(v1::SaveModelHeader header);
 
@@ -103,6 +114,11 @@ class Client {
   absl::StatusOr<Downloaded> Download(
       const v1::DownloadCheckpointRequest& request, const ByteSink& sink,
       const ProgressCallback& progress = {});
+
+  // As DownloadTensors of tensor_download.h.
+  absl::Status DownloadTensors(const std::string& checkpoint,
+                               const std::vector<std::string>& digests,
+                               TensorSink& sink);
 
   absl::StatusOr<v1::Checkpoint> GetCheckpoint(
       const v1::GetCheckpointRequest& request);

@@ -41,6 +41,8 @@ inline constexpr char kQuotaExceeded[] = "QUOTA_EXCEEDED";
 inline constexpr char kOutOfMemory[] = "OUT_OF_MEMORY";
 inline constexpr char kSourceDeleted[] = "SOURCE_DELETED";
 inline constexpr char kDataLoss[] = "DATA_LOSS";
+inline constexpr char kTensorsMissing[] = "TENSORS_MISSING";
+inline constexpr char kTensorNotFound[] = "TENSOR_NOT_FOUND";
 }  // namespace reason
 
 struct ErrorInfo {

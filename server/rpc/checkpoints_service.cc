@@ -11,10 +11,13 @@
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/rpc/call_runner.h"
+#include "server/rpc/manifest_translation.h"
 #include "server/rpc/request_translation.h"
 #include "server/rpc/response_translation.h"
+#include "server/service/delta/missing_tensors.h"
 #include "server/service/diff_checkpoints.h"
 #include "server/service/download.h"
+#include "server/service/download_tensors.h"
 #include "server/service/handles.h"
 #include "server/service/request_checks.h"
 
@@ -22,6 +25,8 @@ namespace warmstart::rpc {
 namespace {
 
 using DownloadStream = grpc::ServerWriter<v1::DownloadCheckpointResponse>;
+
+using TensorStream = grpc::ServerWriter<v1::DownloadTensorsResponse>;
 
 constexpr size_t kDownloadChunk = 1024 * 1024;
 
@@ -171,6 +176,38 @@ absl::Status Send(const service::Context& context,
   }
 }
 
+// A tensor in messages of a size that gRPC likes; one, also where it is empty.
+absl::Status SendTensor(const Digest& digest, absl::string_view bytes,
+                        TensorStream* stream) {
+  v1::DownloadTensorsResponse message;
+  message.set_digest(digest.ToHex());
+  message.set_size_bytes(static_cast<int64_t>(bytes.size()));
+  do {
+    const absl::string_view chunk = bytes.substr(0, kDownloadChunk);
+    message.set_chunk(chunk.data(), chunk.size());
+    if (!stream->Write(message)) {
+      return absl::CancelledError("the client stopped reading");
+    }
+    bytes.remove_prefix(chunk.size());
+    message.clear_digest();
+    message.clear_size_bytes();
+  } while (!bytes.empty());
+  return absl::OkStatus();
+}
+
+absl::Status Send(store::Store& store,
+                  const v1::DownloadTensorsRequest& request,
+                  TensorStream* stream) {
+  ASSIGN_OR_RETURN(const std::vector<Digest> digests,
+                   service::ParseDigests(
+                       {request.digests().begin(), request.digests().end()}));
+  return service::DownloadTensors(
+      store, request.name(), digests,
+      [stream](const Digest& digest, absl::string_view bytes) {
+        return SendTensor(digest, bytes, stream);
+      });
+}
+
 // The page token of a manifest is the position of its first entry: a checkpoint
 // is immutable.
 absl::Status GetEntries(store::Store& store,
@@ -189,9 +226,11 @@ absl::Status GetEntries(store::Store& store,
   }
   const size_t end = std::min(manifest->entries.size(),
                               static_cast<size_t>(first) + page_size);
+  const bool full = request.view() == v1::CHECKPOINT_VIEW_FULL;
   for (size_t i = first; i < end; ++i) {
-    ToProto(manifest->entries[i], response->add_entries());
+    ToProto(manifest->entries[i], full, response->add_entries());
   }
+  if (full && first == 0) AddManifestDetails(*manifest, response);
   if (end < manifest->entries.size()) {
     response->set_next_page_token(absl::StrCat(end));
   }
@@ -268,6 +307,13 @@ grpc::Status CheckpointsService::DownloadCheckpoint(
     grpc::ServerContext* call, const v1::DownloadCheckpointRequest* request,
     DownloadStream* stream) {
   return calls_.Answer(*call, [&] { return Send(context_, *request, stream); });
+}
+
+grpc::Status CheckpointsService::DownloadTensors(
+    grpc::ServerContext* call, const v1::DownloadTensorsRequest* request,
+    TensorStream* stream) {
+  return calls_.Answer(*call,
+                       [&] { return Send(*context_.store, *request, stream); });
 }
 
 grpc::Status CheckpointsService::GetManifest(

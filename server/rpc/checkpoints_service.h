@@ -33,6 +33,9 @@ class CheckpointsService final : public v1::Checkpoints::Service {
   grpc::Status DownloadCheckpoint(
       grpc::ServerContext* call, const v1::DownloadCheckpointRequest* request,
       grpc::ServerWriter<v1::DownloadCheckpointResponse>* stream) override;
+  grpc::Status DownloadTensors(
+      grpc::ServerContext* call, const v1::DownloadTensorsRequest* request,
+      grpc::ServerWriter<v1::DownloadTensorsResponse>* stream) override;
   grpc::Status GetManifest(grpc::ServerContext* call,
                            const v1::GetManifestRequest* request,
                            v1::Manifest* response) override;

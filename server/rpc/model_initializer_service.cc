@@ -11,6 +11,7 @@
 #include "server/rpc/call_runner.h"
 #include "server/rpc/error_translation.h"
 #include "server/rpc/forward_translation.h"
+#include "server/rpc/manifest_translation.h"
 #include "server/rpc/recorded_request.h"
 #include "server/rpc/request_translation.h"
 #include "server/rpc/response_translation.h"
@@ -25,10 +26,26 @@ using SaveStream = grpc::ServerReader<v1::SaveModelRequest>;
 
 constexpr size_t kMaxChunkBytes = 8 * 1024 * 1024;
 
-// Hands the files of the stream, behind its header, to `save`.
+// Some times what the manifests of the largest published models take.
+constexpr size_t kMaxManifestBytes = 64 * 1024 * 1024;
+
+// `bytes_before` is what the manifest's messages before this one had.
+absl::Status AddManifest(const v1::Manifest& proto, size_t& bytes_before,
+                         service::SaveModel& save) {
+  bytes_before += proto.ByteSizeLong();
+  if (bytes_before > kMaxManifestBytes) {
+    return InvalidField("manifest", absl::StrCat("has more than ",
+                                                 kMaxManifestBytes, " bytes"));
+  }
+  ASSIGN_OR_RETURN(Manifest part, FromProto(proto));
+  return save.AddManifest(std::move(part));
+}
+
+// Hands what follows the header of the stream to `save`.
 absl::Status ReceiveFiles(grpc::ServerContext* call, SaveStream* stream,
                           service::SaveModel& save) {
   v1::SaveModelRequest message;
+  size_t manifest_bytes = 0;
   while (stream->Read(&message)) {
     switch (message.payload_case()) {
       case v1::SaveModelRequest::kHeader:
@@ -46,6 +63,9 @@ absl::Status ReceiveFiles(grpc::ServerContext* call, SaveStream* stream,
                                                     kMaxChunkBytes, " bytes"));
         }
         RETURN_IF_ERROR(save.Append(message.chunk()));
+        break;
+      case v1::SaveModelRequest::kManifest:
+        RETURN_IF_ERROR(AddManifest(message.manifest(), manifest_bytes, save));
         break;
       case v1::SaveModelRequest::PAYLOAD_NOT_SET:
         return InvalidField("payload", "is not set");

@@ -21,6 +21,10 @@ struct OriginToProto {
   void operator()(const service::UploadOrigin& origin) const {
     ToProto(origin.files, proto->mutable_upload()->mutable_files());
     proto->mutable_upload()->set_format(origin.format);
+    if (!origin.delta.has_value()) return;
+    v1::Origin::Delta* delta = proto->mutable_upload()->mutable_delta();
+    delta->set_tensor_count(origin.delta->num_tensors);
+    delta->set_size_bytes(origin.delta->num_bytes);
   }
   void operator()(const service::InitializationOrigin& origin) const {
     proto->mutable_initialization()->set_seed(origin.seed);
@@ -230,17 +234,6 @@ void ToProto(const MatchReport& report, v1::MatchReport* proto) {
   }
   ToProto(report.subtrees, proto->mutable_subtrees());
   ToProto(report.notes, proto->mutable_notes());
-}
-
-void ToProto(const ManifestEntry& entry, v1::ManifestEntry* proto) {
-  proto->set_key(entry.key);
-  proto->set_dtype(std::string(DTypeName(entry.spec.dtype())));
-  ToProto(entry.spec.shape(), proto->mutable_shape());
-  proto->set_digest(entry.digest.ToHex());
-  // 0 says that nothing is shared, so the numbers begin at 1.
-  if (entry.view.has_value()) {
-    proto->set_shared_storage(entry.view->storage + 1);
-  }
 }
 
 void ToProto(const ManifestDiff& diff, v1::DiffCheckpointsResponse* proto) {

@@ -39,7 +39,6 @@ absl::Status AddFullView(const store::Checkpoint& checkpoint,
                          const Manifest& manifest, v1::Checkpoint* proto);
 
 void ToProto(const MatchReport& report, v1::MatchReport* proto);
-void ToProto(const ManifestEntry& entry, v1::ManifestEntry* proto);
 void ToProto(const ManifestDiff& diff, v1::DiffCheckpointsResponse* proto);
 void ToProto(const store::Alias& alias, v1::Alias* proto);
 

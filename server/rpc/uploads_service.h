@@ -18,9 +18,13 @@ class UploadsService final : public v1::Uploads::Service {
   UploadsService(const service::Context& context, CallRunner& calls)
       : context_(context), calls_(calls) {}
 
+  grpc::Status FindMissingTensors(
+      grpc::ServerContext* call, const v1::FindMissingTensorsRequest* request,
+      v1::FindMissingTensorsResponse* response) override;
+
  private:
-  [[maybe_unused]] const service::Context& context_;
-  [[maybe_unused]] CallRunner& calls_;
+  const service::Context& context_;
+  CallRunner& calls_;
 };
 
 }  // namespace warmstart::rpc

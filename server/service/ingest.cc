@@ -8,6 +8,7 @@
 #include <tuple>
 #include <utility>
 
+#include "absl/container/flat_hash_set.h"
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
@@ -52,7 +53,11 @@ class Ingester {
            store::Draft& draft)
       : contents_(contents), files_(files), staged_(staged), draft_(draft) {}
 
-  absl::StatusOr<Manifest> Run();
+  // Adds all blobs to the draft.
+  absl::Status Run();
+  // After Run.
+  Manifest MakeManifest() const;
+  std::vector<IngestedBlob> Blobs() const;
 
  private:
   void CollectViews();
@@ -61,10 +66,11 @@ class Ingester {
   size_t AddPiece(FileTensor tensor, std::string name);
   size_t PieceOfStorage(int32_t index, DType dtype);
   absl::Status MakeRoom();
+  absl::string_view BytesOf(const Piece& piece) const;
   absl::string_view LayOut(const Piece& piece) const;
   absl::Status ComputeDigests();
   absl::Status CheckRecords();
-  Manifest MakeManifest() const;
+  const store::StagedFile* FileOf(const Piece& piece) const;
 
   const FileContents& contents_;
   absl::Span<const FileView> files_;
@@ -194,16 +200,22 @@ absl::Status Ingester::MakeRoom() {
   return absl::OkStatus();
 }
 
-// The bytes of a piece from where they will be kept, written there first where
-// that is the scratch space.
-absl::string_view Ingester::LayOut(const Piece& piece) const {
+// The bytes of a piece from where they will be kept.
+absl::string_view Ingester::BytesOf(const Piece& piece) const {
   if (piece.blob.num_bytes == 0) return absl::string_view();
   if (piece.in_place) {
     const int32_t file = contents_.storages[piece.tensor.storage].file;
     return files_[file].bytes.substr(piece.offset, piece.blob.num_bytes);
   }
-  char* const begin = scratch_.data() + piece.offset;
-  char* out = begin;
+  return absl::string_view(scratch_.data() + piece.offset,
+                           piece.blob.num_bytes);
+}
+
+// The bytes of a piece from where they will be kept, written there first where
+// that is the scratch space.
+absl::string_view Ingester::LayOut(const Piece& piece) const {
+  if (piece.in_place || piece.blob.num_bytes == 0) return BytesOf(piece);
+  char* out = scratch_.data() + piece.offset;
   const absl::Status status = format::ForEachPiece(
       contents_, files_, piece.tensor, [&](absl::string_view bytes) {
         std::memcpy(out, bytes.data(), bytes.size());
@@ -211,7 +223,7 @@ absl::string_view Ingester::LayOut(const Piece& piece) const {
         return absl::OkStatus();
       });
   static_cast<void>(status);  // errors would be the sink's, which has none
-  return absl::string_view(begin, piece.blob.num_bytes);
+  return BytesOf(piece);
 }
 
 absl::Status Ingester::ComputeDigests() {
@@ -279,39 +291,71 @@ Manifest Ingester::MakeManifest() const {
   return manifest;
 }
 
-absl::StatusOr<Manifest> Ingester::Run() {
+// Null for the scratch space.
+const store::StagedFile* Ingester::FileOf(const Piece& piece) const {
+  return piece.in_place ? staged_[contents_.storages[piece.tensor.storage].file]
+                        : nullptr;
+}
+
+std::vector<IngestedBlob> Ingester::Blobs() const {
+  std::vector<IngestedBlob> blobs;
+  absl::flat_hash_set<Digest> seen;
+  for (const Piece& piece : pieces_) {
+    if (!seen.insert(piece.blob.digest).second) continue;
+    blobs.push_back({piece.blob, FileOf(piece), piece.offset, BytesOf(piece)});
+  }
+  return blobs;
+}
+
+absl::Status Ingester::Run() {
   CollectViews();
   CollectSharedStorages();
   CollectUncheckedRecords();
   RETURN_IF_ERROR(MakeRoom());
   RETURN_IF_ERROR(ComputeDigests());
   for (const Piece& piece : pieces_) {
-    const int32_t file = contents_.storages[piece.tensor.storage].file;
-    draft_.AddBlob(piece.in_place ? staged_[file] : nullptr, piece.offset,
-                   piece.blob);
+    draft_.AddBlob(FileOf(piece), piece.offset, piece.blob);
   }
-  return MakeManifest();
+  return absl::OkStatus();
 }
 
 }  // namespace
 
-store::Blob MakeBlob(absl::string_view bytes) {
+void BlobHasher::Update(absl::string_view bytes) {
   // In steps that stay in the cache between the two passes.
   constexpr size_t kStep = 64 * 1024;
-  Hasher hasher;
-  uint32_t crc32 = 0;
   for (size_t at = 0; at < bytes.size(); at += kStep) {
     const absl::string_view step = bytes.substr(at, kStep);
-    hasher.Update(step);
-    crc32 = libdeflate_crc32(crc32, step.data(), step.size());
+    hasher_.Update(step);
+    crc32_ = libdeflate_crc32(crc32_, step.data(), step.size());
   }
-  return {hasher.Finish(), static_cast<int64_t>(bytes.size()), crc32};
+  num_bytes_ += static_cast<int64_t>(bytes.size());
+}
+
+store::Blob BlobHasher::Finish() {
+  return {hasher_.Finish(), num_bytes_, crc32_};
+}
+
+store::Blob MakeBlob(absl::string_view bytes) {
+  BlobHasher hasher;
+  hasher.Update(bytes);
+  return hasher.Finish();
 }
 
 absl::StatusOr<Manifest> Ingest(
     const FileContents& contents, absl::Span<const FileView> files,
     absl::Span<const store::StagedFile* const> staged, store::Draft& draft) {
-  return Ingester(contents, files, staged, draft).Run();
+  Ingester ingester(contents, files, staged, draft);
+  RETURN_IF_ERROR(ingester.Run());
+  return ingester.MakeManifest();
+}
+
+absl::StatusOr<std::vector<IngestedBlob>> IngestBlobs(
+    const FileContents& contents, absl::Span<const FileView> files,
+    absl::Span<const store::StagedFile* const> staged, store::Draft& draft) {
+  Ingester ingester(contents, files, staged, draft);
+  RETURN_IF_ERROR(ingester.Run());
+  return ingester.Blobs();
 }
 
 }  // namespace warmstart::service

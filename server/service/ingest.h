@@ -3,13 +3,14 @@
 #ifndef WARMSTART_SERVER_SERVICE_INGEST_H_
 #define WARMSTART_SERVER_SERVICE_INGEST_H_
 
-#include <string>
+#include <cstdint>
 #include <vector>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "absl/types/span.h"
 #include "server/format/file_contents.h"
+#include "server/model/digest.h"
 #include "server/model/manifest.h"
 #include "server/store/store.h"
 
@@ -30,6 +31,34 @@ absl::StatusOr<Manifest> Ingest(
     const format::FileContents& contents,
     absl::Span<const format::FileView> files,
     absl::Span<const store::StagedFile* const> staged, store::Draft& draft);
+
+// A blob that was ingested, and its bytes, which last as long as the draft.
+struct IngestedBlob {
+  store::Blob blob;
+  const store::StagedFile* file;  // null for the scratch space
+  int64_t offset;                 // in it
+  absl::string_view bytes;
+};
+
+// The same for files that bring bytes of a manifest which came otherwise: adds
+// the blobs, each once, and returns them.
+absl::StatusOr<std::vector<IngestedBlob>> IngestBlobs(
+    const format::FileContents& contents,
+    absl::Span<const format::FileView> files,
+    absl::Span<const store::StagedFile* const> staged, store::Draft& draft);
+
+// Computes a blob of bytes that come in pieces. Not thread-safe.
+class BlobHasher {
+ public:
+  void Update(absl::string_view bytes);
+  // Call once, last.
+  store::Blob Finish();
+
+ private:
+  Hasher hasher_;
+  int64_t num_bytes_ = 0;
+  uint32_t crc32_ = 0;
+};
 
 // The blob that `bytes` are.
 store::Blob MakeBlob(absl::string_view bytes);

@@ -17,10 +17,15 @@ Json Encode(const UploadOrigin& origin) {
   for (const format::SkippedValue& value : origin.skipped) {
     skipped.push_back({{"path", value.path}, {"reason", value.reason}});
   }
-  return {{"kind", "upload"},
-          {"files", origin.files},
-          {"format", origin.format},
-          {"skipped", std::move(skipped)}};
+  Json json = {{"kind", "upload"},
+               {"files", origin.files},
+               {"format", origin.format},
+               {"skipped", std::move(skipped)}};
+  if (origin.delta.has_value()) {
+    json["delta"] = {{"tensors", origin.delta->num_tensors},
+                     {"bytes", origin.delta->num_bytes}};
+  }
+  return json;
 }
 
 Json Encode(const InitializationOrigin& origin) {
@@ -49,6 +54,10 @@ UploadOrigin DecodeUpload(const Json& json) {
   for (const Json& value : json.at("skipped")) {
     origin.skipped.push_back({value.at("path").get<std::string>(),
                               value.at("reason").get<std::string>()});
+  }
+  if (const auto delta = json.find("delta"); delta != json.end()) {
+    origin.delta = DeltaOrigin{delta->at("tensors").get<int64_t>(),
+                               delta->at("bytes").get<int64_t>()};
   }
   return origin;
 }

@@ -16,10 +16,18 @@
 
 namespace warmstart::service {
 
+// What the files of an upload by manifest brought.
+struct DeltaOrigin {
+  int64_t num_tensors = 0;  // shared storages among them
+  int64_t num_bytes = 0;
+
+  friend bool operator==(const DeltaOrigin&, const DeltaOrigin&) = default;
+};
 struct UploadOrigin {
   std::vector<std::string> files;  // as the client called them
   std::string format;              // as FileContents::format
   std::vector<format::SkippedValue> skipped;
+  std::optional<DeltaOrigin> delta;  // where a manifest was sent
 };
 struct InitializationOrigin {
   uint64_t seed = 0;

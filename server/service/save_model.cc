@@ -1,16 +1,18 @@
 #include "server/service/save_model.h"
 
+#include <iterator>
 #include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
+#include "server/format/manifest_reader.h"
 #include "server/format/reader.h"
 #include "server/planner/plan.h"
+#include "server/service/delta/manifest_blobs.h"
 #include "server/service/disk_status.h"
 #include "server/service/fresh_tensors.h"
 #include "server/service/ingest.h"
-#include "server/service/origin.h"
 #include "server/service/stored_result.h"
 
 namespace warmstart::service {
@@ -20,6 +22,9 @@ namespace {
 // a few hundred.
 constexpr size_t kMaxFiles = 4096;
 constexpr size_t kMaxFileName = 1024;
+
+// Some times what the largest published models have.
+constexpr size_t kMaxManifestItems = size_t{1} << 20;
 
 Digest FingerprintOf(const SaveModelRequest& request) {
   return Fingerprint()
@@ -47,6 +52,17 @@ absl::Status CheckFile(size_t files_before, const std::string& name,
     return InvalidField("file.size", absl::StrCat(*size, " is negative"));
   }
   return absl::OkStatus();
+}
+
+template <typename Item>
+void AppendTo(std::vector<Item> more, std::vector<Item>& items) {
+  items.insert(items.end(), std::make_move_iterator(more.begin()),
+               std::make_move_iterator(more.end()));
+}
+
+size_t NumItems(const Manifest& manifest) {
+  return manifest.entries.size() + manifest.storages.size() +
+         manifest.subtrees.size() + manifest.module_versions.size();
 }
 
 // How the uploaded tensors match the architecture that the header names. The
@@ -87,6 +103,24 @@ absl::StatusOr<std::unique_ptr<SaveModel>> SaveModel::Begin(
   }
   save->draft_ = context.store->NewDraft();
   return save;
+}
+
+absl::Status SaveModel::AddManifest(Manifest part) {
+  if (earlier_.has_value()) return absl::OkStatus();
+  if (!files_.empty()) {
+    return InvalidField("manifest", "comes after a file; send it before");
+  }
+  if (!manifest_.has_value()) manifest_.emplace();
+  AppendTo(std::move(part.entries), manifest_->entries);
+  AppendTo(std::move(part.storages), manifest_->storages);
+  AppendTo(std::move(part.subtrees), manifest_->subtrees);
+  AppendTo(std::move(part.module_versions), manifest_->module_versions);
+  manifest_->metadata_json += part.metadata_json;
+  if (NumItems(*manifest_) > kMaxManifestItems) {
+    return InvalidField("manifest", absl::StrCat("has more than ",
+                                                 kMaxManifestItems, " items"));
+  }
+  return absl::OkStatus();
 }
 
 absl::Status SaveModel::BeginFile(std::string name,
@@ -130,6 +164,7 @@ absl::Status SaveModel::EndFile() {
 
 absl::StatusOr<SaveModelResult> SaveModel::Finish() {
   if (earlier_.has_value()) return *earlier_;
+  if (manifest_.has_value()) return StoreManifest();
   if (!files_.empty()) return StoreFiles();
   if (model_ == nullptr) {
     return InvalidField("architecture",
@@ -139,23 +174,60 @@ absl::StatusOr<SaveModelResult> SaveModel::Finish() {
   return StoreFresh();
 }
 
-absl::StatusOr<SaveModelResult> SaveModel::StoreFiles() {
+absl::StatusOr<SaveModel::Received> SaveModel::ReadReceived() {
   RETURN_IF_ERROR(EndFile());
-  std::vector<format::FileView> views;
-  std::vector<const store::StagedFile*> staged;
+  Received received;
   for (const File& file : files_) {
     ASSIGN_OR_RETURN(absl::string_view bytes,
                      DiskStatus(file.staged->Finish()));
-    views.push_back({file.name, bytes});
-    staged.push_back(file.staged);
+    received.views.push_back({file.name, bytes});
+    received.staged.push_back(file.staged);
   }
+  if (files_.empty()) return received;
   draft_->StartSync();
-  absl::StatusOr<format::FileContents> contents = format::ReadFiles(views);
+  absl::StatusOr<format::FileContents> contents =
+      format::ReadFiles(received.views);
   if (!contents.ok()) {
     return WithErrorInfo(contents.status(), reason::kInvalidFile);
   }
-  ASSIGN_OR_RETURN(Manifest manifest,
-                   Ingest(*contents, views, staged, *draft_));
+  received.contents = *std::move(contents);
+  return received;
+}
+
+absl::StatusOr<SaveModelResult> SaveModel::StoreFiles() {
+  ASSIGN_OR_RETURN(Received received, ReadReceived());
+  ASSIGN_OR_RETURN(Manifest manifest, Ingest(received.contents, received.views,
+                                             received.staged, *draft_));
+  return CommitUpload(std::move(manifest), std::move(received.contents),
+                      std::nullopt);
+}
+
+absl::StatusOr<SaveModelResult> SaveModel::StoreManifest() {
+  absl::StatusOr<format::FileContents> described =
+      format::ReadManifest(*manifest_);
+  if (!described.ok()) {
+    return InvalidField("manifest", described.status().message());
+  }
+  ASSIGN_OR_RETURN(Received received, ReadReceived());
+  ASSIGN_OR_RETURN(
+      const std::vector<IngestedBlob> brought,
+      IngestBlobs(received.contents, received.views, received.staged, *draft_));
+  RETURN_IF_ERROR(
+      CompleteDraft(*manifest_, *described, brought, *context_.store, *draft_));
+  DeltaOrigin delta;
+  for (const IngestedBlob& blob : brought) {
+    ++delta.num_tensors;
+    delta.num_bytes += blob.blob.num_bytes;
+  }
+  manifest_->metadata_json = std::move(described->metadata_json);
+  // What the files hold besides tensors is none of the checkpoint.
+  described->format = std::move(received.contents.format);
+  return CommitUpload(*std::move(manifest_), *std::move(described), delta);
+}
+
+absl::StatusOr<SaveModelResult> SaveModel::CommitUpload(
+    Manifest manifest, format::FileContents contents,
+    std::optional<DeltaOrigin> delta) {
   SaveModelResult result;
   std::string report_json;
   if (model_ != nullptr) {
@@ -164,12 +236,13 @@ absl::StatusOr<SaveModelResult> SaveModel::StoreFiles() {
   }
   UploadOrigin origin;
   for (const File& file : files_) origin.files.push_back(file.name);
-  origin.format = contents->format;
-  origin.skipped = contents->skipped;
+  origin.format = contents.format;
+  origin.skipped = contents.skipped;
+  origin.delta = delta;
   ASSIGN_OR_RETURN(
       result.checkpoint,
       Commit(std::move(manifest), OriginToJson(origin), report_json));
-  result.skipped = std::move(contents->skipped);
+  result.skipped = std::move(contents.skipped);
   return result;
 }
 

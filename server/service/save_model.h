@@ -13,9 +13,11 @@
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
 #include "server/format/file_contents.h"
+#include "server/model/manifest.h"
 #include "server/model/report.h"
 #include "server/service/architecture_registry.h"
 #include "server/service/context.h"
+#include "server/service/origin.h"
 #include "server/service/request_checks.h"
 #include "server/store/store.h"
 
@@ -35,9 +37,9 @@ struct SaveModelResult {
   std::vector<format::SkippedValue> skipped;
 };
 
-// Life cycle: Begin; for each file BeginFile and then Append; Finish, which
-// commits. Dropping it at any time before leaves nothing behind. Not
-// thread-safe.
+// Life cycle: Begin; AddManifest where the client sends one; for each file
+// BeginFile and then Append; Finish, which commits. Dropping it at any time
+// before leaves nothing behind. Not thread-safe.
 class SaveModel {
  public:
   // Checks the request before any byte is sent.
@@ -48,13 +50,18 @@ class SaveModel {
   // anything more, and what it sends is ignored.
   const std::optional<SaveModelResult>& earlier() const { return earlier_; }
 
+  // What the checkpoint is to hold, or more of it: what is added continues what
+  // was. The files then only bring bytes. INVALID_ARGUMENT after a file, and
+  // where it becomes too long.
+  absl::Status AddManifest(Manifest part);
   // INVALID_ARGUMENT for a name that is too long, one file too many, or when
   // the file before has less than the size that it was given.
   absl::Status BeginFile(std::string name, std::optional<int64_t> size);
   // INVALID_ARGUMENT before any BeginFile, or beyond the size that it was
   // given.
   absl::Status Append(absl::string_view bytes);
-  // Reads and stores the files or, where there are none, makes a fresh model.
+  // Reads and stores the files, as the manifest says where there is one. Where
+  // there is neither, makes a fresh model.
   absl::StatusOr<SaveModelResult> Finish();
 
  private:
@@ -67,9 +74,22 @@ class SaveModel {
 
   SaveModel(const Context& context, SaveModelRequest request);
 
+  // What was received.
+  struct Received {
+    std::vector<format::FileView> views;
+    std::vector<const store::StagedFile*> staged;
+    format::FileContents contents;  // of no tensors where there are no files
+  };
+
   absl::Status EndFile();
+  absl::StatusOr<Received> ReadReceived();
   absl::StatusOr<SaveModelResult> StoreFiles();
+  absl::StatusOr<SaveModelResult> StoreManifest();
   absl::StatusOr<SaveModelResult> StoreFresh();
+  // Matches, and commits as an upload of these contents.
+  absl::StatusOr<SaveModelResult> CommitUpload(
+      Manifest manifest, format::FileContents contents,
+      std::optional<DeltaOrigin> delta);
   absl::StatusOr<store::Checkpoint> Commit(Manifest manifest,
                                            const std::string& origin_json,
                                            const std::string& report_json);
@@ -81,6 +101,7 @@ class SaveModel {
   Digest fingerprint_;
   std::optional<SaveModelResult> earlier_;
   std::unique_ptr<store::Draft> draft_;
+  std::optional<Manifest> manifest_;  // where the client sends it
   std::vector<File> files_;
 };
 

@@ -249,6 +249,18 @@ class ComposedStore final : public Store {
     return catalog_->FindRequest(request_id, fingerprint);
   }
 
+  absl::StatusOr<std::vector<std::optional<Blob>>> FindBlobs(
+      absl::Span<const Digest> digests) override {
+    ASSIGN_OR_RETURN(const auto locations, catalog_->FindBlobs(digests));
+    std::vector<std::optional<Blob>> blobs;
+    blobs.reserve(locations.size());
+    for (const std::optional<BlobLocation>& location : locations) {
+      blobs.push_back(location.has_value() ? std::optional(location->blob)
+                                           : std::nullopt);
+    }
+    return blobs;
+  }
+
   absl::StatusOr<Blob> GetBlob(const Digest& digest) override {
     ASSIGN_OR_RETURN(const BlobLocation location, Locate(digest));
     return location.blob;

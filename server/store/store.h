@@ -271,6 +271,10 @@ class Store {
   virtual absl::StatusOr<std::optional<CheckpointName>> FindRequest(
       const std::string& request_id, const Digest& fingerprint) = 0;
 
+  // One for each digest, nullopt for those that a checkpoint which names them
+  // has to bring: the store does not hold them.
+  virtual absl::StatusOr<std::vector<std::optional<Blob>>> FindBlobs(
+      absl::Span<const Digest> digests) = 0;
   // NOT_FOUND for a digest that the store does not hold.
   virtual absl::StatusOr<Blob> GetBlob(const Digest& digest) = 0;
   // DATA_LOSS, with the digest in its metadata, when the blob's pack is gone or

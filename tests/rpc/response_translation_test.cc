@@ -225,23 +225,6 @@ TEST(ReportToProtoTest, EveryOutcomeIsTranslatedByItsName) {
   }
 }
 
-TEST(ManifestEntryToProtoTest, EveryFieldIsTranslated) {
-  ManifestEntry entry;
-  entry.key = "w";
-  entry.spec = SpecOf(DType::kBFloat16, {2, 3});
-  entry.digest = Digest::Of("");
-  v1::ManifestEntry proto;
-  ToProto(entry, &proto);
-  ExpectIs(proto, R"(
-    key: "w" dtype: "bfloat16" shape: 2 shape: 3
-    digest: "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855")");
-  // The first shared storage is not 0, which says that there is none.
-  entry.view = StorageView{0, 0, {3, 1}};
-  proto.Clear();
-  ToProto(entry, &proto);
-  EXPECT_EQ(proto.shared_storage(), 1);
-}
-
 TEST(AliasToProtoTest, EveryFieldIsTranslated) {
   v1::Alias proto;
   ToProto(store::Alias{AliasName::Parse("x/y").value(), NameOf("abc"),

@@ -46,6 +46,13 @@ TEST(OriginTest, AnUploadComesBack) {
   EXPECT_EQ(decoded.skipped[1].path, "x");
 }
 
+TEST(OriginTest, AnUploadByManifestComesBack) {
+  UploadOrigin origin;
+  EXPECT_EQ(RoundTrip(origin).delta, std::nullopt);
+  origin.delta = DeltaOrigin{3, int64_t{1} << 40};
+  EXPECT_EQ(RoundTrip(origin).delta, origin.delta);
+}
+
 TEST(OriginTest, AnEmptyUploadComesBack) {
   const UploadOrigin decoded = RoundTrip(UploadOrigin{});
   EXPECT_THAT(decoded.files, IsEmpty());

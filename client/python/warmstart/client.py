@@ -10,7 +10,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, TypeVar
 
-from warmstart import registration, requests, schema, tensors, transfer
+from warmstart import registration, requests, saving, schema, tensors, transfer
 from warmstart.connection import Connection
 from warmstart.v1 import (
     architectures_pb2,
@@ -24,6 +24,7 @@ from warmstart.v1 import (
     model_initializer_pb2_grpc,
     server_info_pb2,
     server_info_pb2_grpc,
+    uploads_pb2_grpc,
 )
 
 if TYPE_CHECKING:
@@ -59,6 +60,9 @@ class Client:
         self._lineage = lineage_pb2_grpc.LineageStub(channel)
         self._architectures = architectures_pb2_grpc.ArchitecturesStub(channel)
         self._information = server_info_pb2_grpc.ServerInformationStub(channel)
+        self._saver = saving.Saver(
+            self._connection, self._models, uploads_pb2_grpc.UploadsStub(channel)
+        )
 
     def __enter__(self) -> Client:
         """Returns the client, which is closed at the end of the block."""
@@ -91,9 +95,13 @@ class Client:
     ) -> model_initializer_pb2.SaveModelResponse:
         """Stores a checkpoint.
 
+        Of what is in memory, only the tensors go that the server has not; the
+        answer's `checkpoint.origin.upload.delta` tells how many bytes that were.
+
         Args:
-            model: A state_dict, the path of a file that torch.save or
-                safetensors wrote, or the paths of a sharded set.
+            model: A module or its state_dict (nested ones, too, as in a training
+                checkpoint), the path of a file that torch.save or safetensors
+                wrote, or the paths of a sharded set.
             architecture: What it is matched with; the answer has the report.
             labels: Labels of the checkpoint.
             alias: An alias to set to it.
@@ -109,8 +117,7 @@ class Client:
             request_id=request_id or str(uuid.uuid4()),
             **requests.expiration(expires),
         )
-        with transfer.as_files(model) as files:
-            return self._save(header, files)
+        return self._saver.save(header, model)
 
     def save_fresh(
         self,
@@ -137,7 +144,7 @@ class Client:
             request_id=request_id or str(uuid.uuid4()),
             **requests.expiration(expires),
         )
-        return self._save(header, [])
+        return self._saver.send(header, [])
 
     def warm_start(
         self,
@@ -558,19 +565,6 @@ class Client:
         """Tells versions, devices, and the models that are resident on them."""
         return self._connection.call(
             self._information.GetServerInfo, server_info_pb2.GetServerInfoRequest()
-        )
-
-    def _save(
-        self,
-        header: model_initializer_pb2.SaveModelHeader,
-        files: Sequence[Path],
-    ) -> model_initializer_pb2.SaveModelResponse:
-        # Each try sends the stream from its start, under the same request_id.
-        return self._connection.retry(
-            lambda: self._models.SaveModel(
-                transfer.upload_stream(header, files),
-                **self._connection.call_options,
-            )
         )
 
     def _download(

@@ -20,9 +20,17 @@ if TYPE_CHECKING:
     import torch
 
 PathLike = Union[str, "os.PathLike[str]"]
-FilesOrState = PathLike | Sequence[PathLike] | Mapping[str, "torch.Tensor"]
+FilesOrState = Union[
+    PathLike, Sequence[PathLike], Mapping[str, "torch.Tensor"], "torch.nn.Module"
+]
 
 CHUNK_BYTES = 1 << 20
+
+
+def state_of(model: FilesOrState) -> FilesOrState:
+    """The state_dict of a module; anything else as it is."""
+    state_dict = getattr(model, "state_dict", None)
+    return state_dict() if callable(state_dict) else model
 
 
 @contextmanager

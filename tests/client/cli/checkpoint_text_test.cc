@@ -31,6 +31,9 @@ TEST(CheckpointTextTest, OriginOfEachKind) {
   origin.mutable_upload()->add_files("b.pt");
   origin.mutable_upload()->set_format("torch-zip");
   EXPECT_EQ(OriginText(origin), "upload of a.pt, b.pt (torch-zip)");
+  origin.mutable_upload()->mutable_delta()->set_size_bytes(2048);
+  EXPECT_EQ(OriginText(origin),
+            "upload by manifest, which brought 2.0 KiB of it");
   EXPECT_THAT(OriginSources(origin), IsEmpty());
   origin.mutable_initialization()->set_seed(7);
   origin.mutable_initialization()->set_device("cpu");

@@ -13,6 +13,7 @@ from warmstart.v1 import (
     lineage_pb2_grpc,
     model_initializer_pb2_grpc,
     server_info_pb2_grpc,
+    uploads_pb2_grpc,
 )
 
 METHODS = {
@@ -22,6 +23,7 @@ METHODS = {
         "Forward",
     ],
     server_info_pb2_grpc.ServerInformationServicer: ["GetServerInfo"],
+    uploads_pb2_grpc.UploadsServicer: ["FindMissingTensors"],
     checkpoints_pb2_grpc.CheckpointsServicer: [
         "GetCheckpoint",
         "ListCheckpoints",
@@ -69,6 +71,8 @@ class Failure(Exception):  # noqa: N818  it is what a server answers
 class FakeServer:
     """Answers each call with the next of the answers given for its method.
 
+    A method for which none were given is UNIMPLEMENTED, as on an old server.
+
     An answer is a message, a list of messages (for a stream; a Failure in it
     breaks the stream off), or a Failure. Requests are kept in `requests`, a
     stream of them as a list, and what came with them in `metadata`.
@@ -96,6 +100,9 @@ class FakeServer:
         server_info_pb2_grpc.add_ServerInformationServicer_to_server(
             self._servicer(server_info_pb2_grpc.ServerInformationServicer),
             self._server,
+        )
+        uploads_pb2_grpc.add_UploadsServicer_to_server(
+            self._servicer(uploads_pb2_grpc.UploadsServicer), self._server
         )
         self.address = f"127.0.0.1:{self._server.add_insecure_port('127.0.0.1:0')}"
         self._server.start()
@@ -131,6 +138,8 @@ class FakeServer:
         self.requests.setdefault(name, []).append(copied)
         metadata = dict(context.invocation_metadata())
         self.metadata.setdefault(name, []).append(metadata)
+        if name not in self._answers:
+            Failure(grpc.StatusCode.UNIMPLEMENTED).abort(context)
         answer = self._answers[name].pop(0)
         if isinstance(answer, Failure):
             answer.abort(context)

@@ -78,6 +78,11 @@ class FakeCheckpoints : public v1::Checkpoints::Service {
       grpc::ServerWriter<v1::DownloadCheckpointResponse>* writer) override {
     return Answer(methods_.download_checkpoint, *request, writer);
   }
+  Status DownloadTensors(
+      ServerContext*, const v1::DownloadTensorsRequest* request,
+      grpc::ServerWriter<v1::DownloadTensorsResponse>* writer) override {
+    return Answer(methods_.download_tensors, *request, writer);
+  }
   Status GetManifest(ServerContext*, const v1::GetManifestRequest* request,
                      v1::Manifest* response) override {
     return Answer(methods_.get_manifest, *request, response);
@@ -165,6 +170,20 @@ class FakeServerInformation : public v1::ServerInformation::Service {
   const FakeMethods& methods_;
 };
 
+class FakeUploads : public v1::Uploads::Service {
+ public:
+  explicit FakeUploads(const FakeMethods& methods) : methods_(methods) {}
+
+  Status FindMissingTensors(ServerContext*,
+                            const v1::FindMissingTensorsRequest* request,
+                            v1::FindMissingTensorsResponse* response) override {
+    return Answer(methods_.find_missing_tensors, *request, response);
+  }
+
+ private:
+  const FakeMethods& methods_;
+};
+
 class FakeAdmin : public v1::Admin::Service {
  public:
   explicit FakeAdmin(const FakeMethods& methods) : methods_(methods) {}
@@ -196,6 +215,7 @@ class FakeServer::Services {
         lineage(methods),
         architectures(methods),
         server_information(methods),
+        uploads(methods),
         admin(methods) {}
 
   FakeModelInitializer model_initializer;
@@ -203,6 +223,7 @@ class FakeServer::Services {
   FakeLineage lineage;
   FakeArchitectures architectures;
   FakeServerInformation server_information;
+  FakeUploads uploads;
   FakeAdmin admin;
 };
 
@@ -219,6 +240,7 @@ FakeServer::FakeServer()
   builder.RegisterService(&services_->lineage);
   builder.RegisterService(&services_->architectures);
   builder.RegisterService(&services_->server_information);
+  builder.RegisterService(&services_->uploads);
   builder.RegisterService(&services_->admin);
   server_ = builder.BuildAndStart();
   address_ = absl::StrCat("127.0.0.1:", port);
@@ -237,6 +259,8 @@ ReceivedUpload ReceiveUpload(grpc::ServerReader<v1::SaveModelRequest>& reader) {
   while (reader.Read(&message)) {
     if (message.has_header()) {
       upload.header = message.header();
+    } else if (message.has_manifest()) {
+      upload.manifest.MergeFrom(message.manifest());
     } else if (message.has_file()) {
       upload.files.push_back({.header = message.file()});
     } else {

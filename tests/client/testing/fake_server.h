@@ -19,6 +19,7 @@
 #include "warmstart/v1/lineage.grpc.pb.h"
 #include "warmstart/v1/model_initializer.grpc.pb.h"
 #include "warmstart/v1/server_info.grpc.pb.h"
+#include "warmstart/v1/uploads.grpc.pb.h"
 
 namespace warmstart::client {
 
@@ -43,6 +44,9 @@ struct FakeMethods {
       const v1::DownloadCheckpointRequest&,
       grpc::ServerWriter<v1::DownloadCheckpointResponse>*)>
       download_checkpoint;
+  std::function<grpc::Status(const v1::DownloadTensorsRequest&,
+                             grpc::ServerWriter<v1::DownloadTensorsResponse>*)>
+      download_tensors;
   Handler<v1::GetManifestRequest, v1::Manifest> get_manifest;
   Handler<v1::DiffCheckpointsRequest, v1::DiffCheckpointsResponse>
       diff_checkpoints;
@@ -70,6 +74,8 @@ struct FakeMethods {
       back_up_store;
   Handler<v1::ApplyRetentionRequest, v1::ApplyRetentionResponse>
       apply_retention;
+  Handler<v1::FindMissingTensorsRequest, v1::FindMissingTensorsResponse>
+      find_missing_tensors;
 };
 
 class FakeServer {
@@ -102,6 +108,7 @@ struct ReceivedFile {
 // A whole stream of SaveModel.
 struct ReceivedUpload {
   v1::SaveModelHeader header;
+  v1::Manifest manifest;  // its messages merged
   std::vector<ReceivedFile> files;
 };
 ReceivedUpload ReceiveUpload(grpc::ServerReader<v1::SaveModelRequest>& reader);

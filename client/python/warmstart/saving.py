@@ -1,0 +1,90 @@
+"""Saving: files as they are, and what is in memory by what the server lacks of it."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+
+import grpc
+
+from warmstart import delta, errors, transfer
+from warmstart.connection import Connection
+from warmstart.v1.model_initializer_pb2 import SaveModelHeader, SaveModelResponse
+from warmstart.v1.model_initializer_pb2_grpc import ModelInitializerStub
+from warmstart.v1.uploads_pb2 import FindMissingTensorsRequest
+from warmstart.v1.uploads_pb2_grpc import UploadsStub
+
+# How often what is missing is asked for, should tensors vanish meanwhile.
+_ATTEMPTS = 3
+
+
+class Saver:
+    """Sends SaveModel's streams. Thread-safe.
+
+    A try sends its stream from the start, under the same request_id.
+    """
+
+    def __init__(
+        self, connection: Connection, models: ModelInitializerStub, uploads: UploadsStub
+    ) -> None:
+        """The stubs are those of the connection's channel."""
+        self._connection = connection
+        self._models = models
+        self._uploads = uploads
+        # Until the server says that it does not.
+        self._takes_manifests = True
+
+    def save(
+        self, header: SaveModelHeader, model: transfer.FilesOrState
+    ) -> SaveModelResponse:
+        """Saves files, or a state."""
+        state = transfer.state_of(model)
+        if isinstance(state, Mapping) and self._takes_manifests:
+            described = delta.describe(state)
+            saved = described and self._save_described(header, described)
+            if saved is not None:
+                return saved
+        with transfer.as_files(state) as files:
+            return self.send(header, files)
+
+    def send(self, header: SaveModelHeader, files: Sequence[Path]) -> SaveModelResponse:
+        """Sends a header and files as they are."""
+        return self._connection.retry(
+            lambda: self._models.SaveModel(
+                transfer.upload_stream(header, files),
+                **self._connection.call_options,
+            )
+        )
+
+    def _save_described(
+        self, header: SaveModelHeader, model: delta.Model
+    ) -> SaveModelResponse | None:
+        """Sends a manifest and what is missing; None where the server is too old."""
+        try:
+            return self._connection.retry(lambda: self._send_missing(header, model))
+        except errors.WarmstartError as error:
+            if error.code != grpc.StatusCode.UNIMPLEMENTED:
+                raise
+            self._takes_manifests = False
+            return None
+
+    def _send_missing(
+        self, header: SaveModelHeader, model: delta.Model
+    ) -> SaveModelResponse:
+        """Asks what is missing and sends that, anew where some of it vanished."""
+        options = self._connection.call_options
+        for tried in range(1, _ATTEMPTS + 1):
+            blobs = delta.missing(model, self._find_missing)
+            try:
+                stream = delta.upload_stream(header, model, blobs)
+                return self._models.SaveModel(stream, **options)
+            except grpc.RpcError as error:
+                reason = errors.from_rpc_error(error).reason
+                if reason != "TENSORS_MISSING" or tried == _ATTEMPTS:
+                    raise
+        raise AssertionError("the last attempt returns or raises")
+
+    def _find_missing(self, digests: Sequence[str]) -> Sequence[str]:
+        request = FindMissingTensorsRequest(digests=digests)
+        options = self._connection.call_options
+        return self._uploads.FindMissingTensors(request, **options).missing
