@@ -77,7 +77,7 @@ class InterruptedCatalog final : public Catalog {
                                        const Labels& labels) override {
     return real_->SetLabels(n, labels);
   }
-  absl::StatusOr<std::vector<ListedCheckpoint>> ListCheckpoints(
+  absl::StatusOr<ListedCheckpoints> ListCheckpoints(
       const CheckpointFilter& filter, int64_t before, int limit) override {
     return real_->ListCheckpoints(filter, before, limit);
   }

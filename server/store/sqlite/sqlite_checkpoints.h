@@ -40,7 +40,7 @@ absl::StatusOr<std::vector<AliasName>> ReadAliases(SqliteDb& db,
                                                    int64_t sequence);
 
 // As Catalog::ListCheckpoints.
-absl::StatusOr<std::vector<ListedCheckpoint>> ListCheckpointRows(
+absl::StatusOr<ListedCheckpoints> ListCheckpointRows(
     SqliteDb& db, const CheckpointFilter& filter, int64_t before, int limit);
 
 }  // namespace warmstart::store
