@@ -2,12 +2,12 @@
 # sets up what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench image image-test test-kube test-faults fuzz asan tsan \
+.PHONY: help setup build demo test bench bench-scale image image-test test-kube test-faults fuzz asan tsan \
         lint format clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
-	  awk -F'|' '{printf "%-18s%s\n", $$1, $$2}'
+	  awk -F'|' '{printf "%-20s%s\n", $$1, $$2}'
 
 setup: ## Install Debian packages and the virtual environment
 	@tools/setup.sh
@@ -23,6 +23,14 @@ test: ## Run every test: quick linters, C++, Python, fuzzers, sanitizers
 
 bench: build ## Compare the speed with Python's
 	@tests/bench/run.sh
+
+# CHECKPOINTS, CLIENTS and OPERATIONS are other numbers; STORE is where the store is
+# kept for the next time.
+bench-scale: build ## Measure it with a million checkpoints, 64 clients, 100,000 operations
+	@tools/build.sh release fill_store load
+	@tests/bench/run.sh scale $(if $(CHECKPOINTS),--checkpoints $(CHECKPOINTS)) \
+	  $(if $(CLIENTS),--clients $(CLIENTS)) $(if $(OPERATIONS),--operations $(OPERATIONS)) \
+	  $(if $(STORE),--store $(STORE))
 
 image: ## Build the container image; TARGET=cuda for GPUs
 	@deploy/docker/build.sh $(or $(TARGET),cpu)

@@ -53,7 +53,14 @@ ROOMS = {
     "tests/client": room(
         "client/cpp", "client/cli", "tests/testing", libraries=("gRPC",)
     ),
-    "tests/bench": room(*_VOCABULARY, "server/planner"),
+    "tests/bench": room(
+        *_VOCABULARY,
+        "server/planner",
+        "server/store",
+        "tests/store",
+        "tests/testing",
+        libraries=("gRPC",),
+    ),
     "tests/fuzz": room(*_VOCABULARY, "server/format", "tests/format", "tests/testing"),
 }
 

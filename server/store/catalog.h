@@ -93,6 +93,12 @@ struct ListedCheckpoint {
   Checkpoint checkpoint;
 };
 
+struct ListedCheckpoints {
+  std::vector<ListedCheckpoint> checkpoints;
+  // The `before` with which the listing goes on; 0 at its end.
+  int64_t next_before = 0;
+};
+
 // Thread-safe. Errors beyond those listed: DATA_LOSS where the catalog is
 // corrupt, RESOURCE_EXHAUSTED where the disk is full (both change nothing), and
 // INTERNAL where the disk fails; then what was being changed may come to last
@@ -154,8 +160,9 @@ class Catalog {
   virtual Quota& quota() = 0;
 
   // The newest `limit` checkpoints with a sequence below `before`, newest
-  // first.
-  virtual absl::StatusOr<std::vector<ListedCheckpoint>> ListCheckpoints(
+  // first; fewer, also none, where it would take long to find so many, and then
+  // there may be more.
+  virtual absl::StatusOr<ListedCheckpoints> ListCheckpoints(
       const CheckpointFilter& filter, int64_t before, int limit) = 0;
 
   virtual absl::StatusOr<Alias> SetAlias(const AliasName& alias,

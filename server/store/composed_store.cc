@@ -123,13 +123,14 @@ class ComposedStore final : public Store {
     ASSIGN_OR_RETURN(const int64_t before,
                      NumberBefore(listing, options.page_token));
     ASSIGN_OR_RETURN(
-        std::vector<ListedCheckpoint> rows,
-        catalog_->ListCheckpoints(FilterOf(options), before, page_size + 1));
+        ListedCheckpoints rows,
+        catalog_->ListCheckpoints(FilterOf(options), before, page_size));
     CheckpointPage page;
-    page.next_page_token = CutToPage(
-        rows, page_size, listing,
-        [](const ListedCheckpoint& row) { return absl::StrCat(row.sequence); });
-    for (ListedCheckpoint& row : rows) {
+    if (rows.next_before > 0) {
+      page.next_page_token =
+          EncodePageToken(listing, absl::StrCat(rows.next_before));
+    }
+    for (ListedCheckpoint& row : rows.checkpoints) {
       page.checkpoints.push_back(std::move(row.checkpoint));
     }
     return page;

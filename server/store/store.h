@@ -148,8 +148,10 @@ struct ListCheckpointsOptions {
 };
 
 struct CheckpointPage {
-  std::vector<Checkpoint> checkpoints;  // newest first
-  std::string next_page_token;          // "" at the end
+  // Newest first. A page may end early, even empty, where the next checkpoint
+  // that all filters let pass is far away.
+  std::vector<Checkpoint> checkpoints;
+  std::string next_page_token;  // "" at the end
 };
 
 struct Alias {

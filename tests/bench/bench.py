@@ -13,7 +13,6 @@ from __future__ import annotations
 import argparse
 import hashlib
 import os
-import platform
 import shutil
 import signal
 import sys
@@ -26,9 +25,9 @@ import torch
 import warmstart
 from bench import gpt2
 from bench.measure import MIB, MemoryPeaks, alternate, median, seconds
-from bench.results import Results
+from bench.results import Results, machine, middle_of, milliseconds, say
 from harness.cli import CommandLine
-from harness.server import REPOSITORY, Server, binary
+from harness.server import REPOSITORY, Server
 
 GIB = 1 << 30
 
@@ -286,41 +285,6 @@ def described(size: gpt2.Size) -> str:
     return f"{size.name} ({gpt2.bytes_of(size) / MIB:.0f} MiB)"
 
 
-def say(what: str) -> None:
-    """Tells who waits what takes so long."""
-    print(f"bench: {what} ...", file=sys.stderr, flush=True)
-
-
-def milliseconds(time: float) -> str:
-    """A time for people."""
-    return f"{time * 1000:.3g} ms" if time < 1 else f"{time:.3g} s"
-
-
-def middle_of(times: list[float]) -> str:
-    """The median for people, and of how many."""
-    return f"{milliseconds(median(times))} (median of {len(times)})"
-
-
-def machine() -> dict[str, object]:
-    """Where this runs."""
-    return {
-        "cpus": os.cpu_count(),
-        "platform": platform.platform(),
-        "python": platform.python_version(),
-        "torch": torch.__version__,
-        "build": build_type(),
-    }
-
-
-def build_type() -> str:
-    """The build type of the binaries, as CMake keeps it beside them."""
-    cache = Path(binary("warmstart-server")).parents[1] / "CMakeCache.txt"
-    for line in cache.read_text().splitlines() if cache.exists() else ():
-        if line.startswith("CMAKE_BUILD_TYPE:"):
-            return line.partition("=")[2]
-    return "unknown"
-
-
 def parse_arguments() -> argparse.Namespace:
     """The command line."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
@@ -352,11 +316,7 @@ def main() -> int:
         with Server(folder / "data") as server:
             plan = QUICK if arguments.quick else FULL
             results = Bench(plan, folder, server).run()
-    if results.machine["build"] != "Release":
-        results.notes.append(f"this is a build of type {results.machine['build']}.")
-    print(results.table())
-    results.write(arguments.json)
-    print(f"Written to {arguments.json}")
+    results.tell(arguments.json)
     return 1 if arguments.check and not results.all_met() else 0
 
 

@@ -1,4 +1,4 @@
-"""Measuring: wall-clock time, and a process's memory."""
+"""Measuring: wall-clock time, a process's memory, a folder's size."""
 
 from __future__ import annotations
 
@@ -51,6 +51,18 @@ def anonymous_memory(pid: int) -> int:
         if line.startswith("RssAnon:"):
             return int(line.split()[1]) * 1024
     raise RuntimeError(f"the kernel tells no RssAnon of process {pid}")
+
+
+def disk_bytes(folder: Path) -> int:
+    """What the files of a folder take on the disk."""
+    total = 0
+    for path, _, names in os.walk(folder):
+        for name in names:
+            try:
+                total += os.stat(os.path.join(path, name)).st_blocks * 512
+            except FileNotFoundError:
+                continue  # it went meanwhile
+    return total
 
 
 class MemoryPeaks:

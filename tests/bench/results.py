@@ -3,8 +3,15 @@
 from __future__ import annotations
 
 import json
+import os
+import platform
+import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+
+import torch
+from bench.measure import median
+from harness.server import binary
 
 
 @dataclass
@@ -78,7 +85,51 @@ class Results:
         text += [f"Note: {note}" for note in self.notes]
         return "\n".join(line.rstrip() for line in text)
 
+    def tell(self, path: Path) -> None:
+        """Prints the results, and writes them to `path`."""
+        if self.machine["build"] != "Release":
+            self.notes.append(f"this is a build of type {self.machine['build']}.")
+        print(self.table())
+        self.write(path)
+        print(f"Written to {path}")
+
     def write(self, path: Path) -> None:
         """Writes the results for programs."""
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text(json.dumps(asdict(self), indent=2) + "\n")
+
+
+def say(what: str) -> None:
+    """Tells who waits what takes so long."""
+    print(f"bench: {what} ...", file=sys.stderr, flush=True)
+
+
+def milliseconds(time: float) -> str:
+    """A time for people."""
+    return f"{time * 1000:.3g} ms" if time < 1 else f"{time:.3g} s"
+
+
+def middle_of(times: list[float]) -> str:
+    """The median for people, and of how many."""
+    return f"{milliseconds(median(times))} (median of {len(times)})"
+
+
+def machine() -> dict[str, object]:
+    """Where this runs."""
+    return {
+        "cpus": os.cpu_count(),
+        "load_average": os.getloadavg(),
+        "platform": platform.platform(),
+        "python": platform.python_version(),
+        "torch": torch.__version__,
+        "build": build_type(),
+    }
+
+
+def build_type() -> str:
+    """The build type of the binaries, as CMake keeps it beside them."""
+    cache = Path(binary("warmstart-server")).parents[1] / "CMakeCache.txt"
+    for line in cache.read_text().splitlines() if cache.exists() else ():
+        if line.startswith("CMAKE_BUILD_TYPE:"):
+            return line.partition("=")[2]
+    return "unknown"

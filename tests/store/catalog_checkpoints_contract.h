@@ -266,14 +266,17 @@ TYPED_TEST_P(CatalogCheckpoints,
   for (const char* name : {"one", "two", "three"}) this->CommitOne(name);
   EXPECT_THAT(this->List({}, 2), ::testing::ElementsAre("three", "two", "one"));
   const int64_t newest =
-      this->catalog_->ListCheckpoints({}, Catalog::kNewest, 1)->at(0).sequence;
+      this->catalog_->ListCheckpoints({}, Catalog::kNewest, 1)
+          ->checkpoints.at(0)
+          .sequence;
   ASSERT_OK(this->catalog_->DeleteCheckpoint(MakeCheckpointName("three"), false)
                 .status());
   this->Reopen();
   this->CommitOne("four");
-  EXPECT_GT(
-      this->catalog_->ListCheckpoints({}, Catalog::kNewest, 1)->at(0).sequence,
-      newest);
+  EXPECT_GT(this->catalog_->ListCheckpoints({}, Catalog::kNewest, 1)
+                ->checkpoints.at(0)
+                .sequence,
+            newest);
   EXPECT_THAT(this->List({}, 1), ::testing::ElementsAre("four", "two", "one"));
 }
 

@@ -80,16 +80,19 @@ class CatalogTest : public ::testing::Test {
   std::vector<std::string> List(const CheckpointFilter& filter, int limit) {
     std::vector<std::string> ids;
     int64_t before = Catalog::kNewest;
-    while (true) {
+    while (before > 0) {
       const auto page = catalog_->ListCheckpoints(filter, before, limit);
       EXPECT_THAT(page, testing::IsOk());
-      if (!page.ok() || page->empty()) return ids;
-      for (const ListedCheckpoint& row : *page) {
+      if (!page.ok()) break;
+      for (const ListedCheckpoint& row : page->checkpoints) {
         EXPECT_LT(row.sequence, before);
         before = row.sequence;
         ids.push_back(row.checkpoint.name.id());
       }
+      EXPECT_LE(page->next_before, before);
+      before = page->next_before;
     }
+    return ids;
   }
 
   const absl::Time time_ = absl::FromUnixNanos(1700000000123456789);

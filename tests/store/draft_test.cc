@@ -87,7 +87,7 @@ class InterruptedCatalog final : public Catalog {
     return real_->DeleteRetired(n, policy);
   }
   Quota& quota() override { return real_->quota(); }
-  absl::StatusOr<std::vector<ListedCheckpoint>> ListCheckpoints(
+  absl::StatusOr<ListedCheckpoints> ListCheckpoints(
       const CheckpointFilter& filter, int64_t before, int limit) override {
     return real_->ListCheckpoints(filter, before, limit);
   }

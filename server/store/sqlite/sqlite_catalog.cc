@@ -70,6 +70,8 @@ Checkpoint Written(const CheckpointName& name, absl::Time create_time,
   return written;
 }
 
+}  // namespace
+
 absl::StatusOr<CommitResult> CommitRows(SqliteDb& db,
                                         const CheckpointName& name,
                                         absl::Time create_time,
@@ -100,6 +102,8 @@ absl::StatusOr<CommitResult> CommitRows(SqliteDb& db,
   result.checkpoint = Written(name, create_time, blobs.num_bytes, checkpoint);
   return result;
 }
+
+namespace {
 
 absl::StatusOr<std::vector<PackId>> DeleteRows(SqliteDb& db,
                                                const CheckpointName& name,
@@ -241,7 +245,7 @@ class SqliteCatalog final : public Catalog {
 
   Quota& quota() override { return quota_; }
 
-  absl::StatusOr<std::vector<ListedCheckpoint>> ListCheckpoints(
+  absl::StatusOr<ListedCheckpoints> ListCheckpoints(
       const CheckpointFilter& filter, int64_t before, int limit) override {
     return Read([&](SqliteDb& db) {
       return ListCheckpointRows(db, filter, before, limit);

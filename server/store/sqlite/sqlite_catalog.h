@@ -9,8 +9,12 @@
 #include <string>
 
 #include "absl/status/statusor.h"
+#include "absl/time/time.h"
+#include "server/model/resource_name.h"
 #include "server/store/catalog.h"
 #include "server/store/policy/quota.h"
+#include "server/store/sqlite/sqlite_db.h"
+#include "server/store/sqlite/sqlite_known_blobs.h"
 
 namespace warmstart::store {
 
@@ -18,6 +22,15 @@ namespace warmstart::store {
 // are those of Store::Open.
 absl::StatusOr<std::unique_ptr<Catalog>> OpenSqliteCatalog(
     const std::string& path, const StoreLimits& limits = {});
+
+// What Commit does, inside the caller's transaction. For who makes a catalog of
+// so many checkpoints that each cannot have a transaction of its own.
+absl::StatusOr<CommitResult> CommitRows(SqliteDb& db,
+                                        const CheckpointName& name,
+                                        absl::Time create_time,
+                                        const NewCheckpoint& checkpoint,
+                                        const NewBlobs& new_blobs,
+                                        SqliteKnownBlobs& known);
 
 }  // namespace warmstart::store
 

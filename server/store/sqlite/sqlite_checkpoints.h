@@ -45,11 +45,12 @@ absl::Status PutAlias(SqliteDb& db, const AliasName& alias, int64_t sequence,
 absl::StatusOr<std::vector<AliasName>> ReadAliases(SqliteDb& db,
                                                    int64_t sequence);
 
-// The row ids of what ListCheckpointRows lists.
+// The row ids of the newest `limit` checkpoints below `before`, newest first,
+// however long it takes to find them.
 absl::StatusOr<std::vector<int64_t>> ListSequences(
     SqliteDb& db, const CheckpointFilter& filter, int64_t before, int limit);
 // As Catalog::ListCheckpoints.
-absl::StatusOr<std::vector<ListedCheckpoint>> ListCheckpointRows(
+absl::StatusOr<ListedCheckpoints> ListCheckpointRows(
     SqliteDb& db, const CheckpointFilter& filter, int64_t before, int limit);
 
 }  // namespace warmstart::store

@@ -5,10 +5,13 @@
 // their intersection, which is found by leaps: every condition in turn moves
 // the bound down to its own next sequence, until all agree on one. So a page
 // costs what the rarest condition costs, however common the others are, and
-// none depends on what the query planner guesses.
+// none depends on what the query planner guesses. Conditions that are all
+// common, but seldom meet, may take a leap for each checkpoint that there is;
+// so a page ends after some thousands of leaps, whatever it has.
 
 #include <algorithm>
 #include <functional>
+#include <limits>
 #include <memory>
 #include <optional>
 #include <string>
@@ -23,18 +26,31 @@
 namespace warmstart::store {
 namespace {
 
-// The highest sequence of a condition that is at most the argument; 0 for none
-// (they start at 1).
-using Condition = std::function<absl::StatusOr<int64_t>(int64_t)>;
+// What a page may cost besides its rows: some 5 ms.
+constexpr int64_t kMaxFruitlessLeaps = 2000;
 
-absl::StatusOr<int64_t> OrZero(absl::StatusOr<std::optional<int64_t>> value) {
-  if (!value.ok()) return value.status();
-  return value->value_or(0);
+// Aliases that are gathered for a page: some 2 ms.
+constexpr int64_t kMaxGatheredAliases = 5000;
+
+// A sequence at or below a bound, so that a condition holds for none between
+// the two; 0 where it holds for none (they start at 1).
+struct Landing {
+  int64_t sequence = 0;
+  bool holds = true;  // whether the condition is known to hold here
+};
+
+// Leaps down from a bound.
+using Condition = std::function<absl::StatusOr<Landing>(int64_t bound)>;
+
+// For a condition whose next sequence a query has found.
+absl::StatusOr<Landing> LandOn(absl::StatusOr<std::optional<int64_t>> found) {
+  if (!found.ok()) return found.status();
+  return Landing{.sequence = found->value_or(0)};
 }
 
 Condition IsAny(SqliteDb& db) {
   return [&db](int64_t bound) {
-    return OrZero(
+    return LandOn(
         db.FindInt("SELECT sequence FROM checkpoints WHERE sequence <= ? "
                    "ORDER BY sequence DESC LIMIT 1",
                    bound));
@@ -45,7 +61,7 @@ Condition HasArchitecture(SqliteDb& db, const ArchitectureName& architecture) {
   if (architecture.version() > 0) {
     return [&db, &architecture](int64_t bound) {
       // The second comparison is what the index is made for.
-      return OrZero(
+      return LandOn(
           db.FindInt("SELECT sequence FROM checkpoints "
                      "INDEXED BY checkpoints_by_architecture_version "
                      "WHERE architecture = ? AND architecture_version = ? "
@@ -55,7 +71,7 @@ Condition HasArchitecture(SqliteDb& db, const ArchitectureName& architecture) {
     };
   }
   return [&db, &architecture](int64_t bound) {
-    return OrZero(
+    return LandOn(
         db.FindInt("SELECT sequence FROM checkpoints "
                    "INDEXED BY checkpoints_by_architecture "
                    "WHERE architecture = ? AND sequence <= ? "
@@ -67,7 +83,7 @@ Condition HasArchitecture(SqliteDb& db, const ArchitectureName& architecture) {
 Condition HasLabel(SqliteDb& db, const std::string& key,
                    const std::string& value) {
   return [&db, &key, &value](int64_t bound) {
-    return OrZero(
+    return LandOn(
         db.FindInt("SELECT checkpoint FROM labels INDEXED BY labels_by_value "
                    "WHERE key = ? AND value = ? AND checkpoint <= ? "
                    "ORDER BY checkpoint DESC LIMIT 1",
@@ -77,7 +93,7 @@ Condition HasLabel(SqliteDb& db, const std::string& key,
 
 Condition HasSomeAlias(SqliteDb& db) {
   return [&db](int64_t bound) {
-    return OrZero(db.FindInt(
+    return LandOn(db.FindInt(
         "SELECT checkpoint FROM aliases INDEXED BY aliases_by_checkpoint "
         "WHERE checkpoint <= ? ORDER BY checkpoint DESC LIMIT 1",
         bound));
@@ -87,26 +103,53 @@ Condition HasSomeAlias(SqliteDb& db) {
 Condition IsOneOf(std::vector<int64_t> sequences) {
   std::sort(sequences.begin(), sequences.end());
   return [sequences =
-              std::move(sequences)](int64_t bound) -> absl::StatusOr<int64_t> {
+              std::move(sequences)](int64_t bound) -> absl::StatusOr<Landing> {
     const auto above =
         std::upper_bound(sequences.begin(), sequences.end(), bound);
-    return above == sequences.begin() ? 0 : *(above - 1);
+    return Landing{.sequence = above == sequences.begin() ? 0 : *(above - 1)};
+  };
+}
+
+// The names from `first` to `last`.
+struct AliasRange {
+  std::string first;
+  std::string last;
+};
+
+// Goes from one checkpoint with an alias to the next, and looks at its names.
+Condition HasAliasIn(SqliteDb& db, AliasRange range) {
+  return [&db, range = std::move(range),
+          next = HasSomeAlias(db)](int64_t bound) -> absl::StatusOr<Landing> {
+    ASSIGN_OR_RETURN(const Landing aliased, next(bound));
+    if (aliased.sequence == 0) return aliased;
+    ASSIGN_OR_RETURN(
+        const std::optional<int64_t> found,
+        db.FindInt("SELECT 1 FROM aliases INDEXED BY aliases_by_checkpoint "
+                   "WHERE checkpoint = ? AND name BETWEEN ? AND ? LIMIT 1",
+                   aliased.sequence, range.first, range.last));
+    if (found.has_value()) return aliased;
+    return Landing{.sequence = aliased.sequence - 1, .holds = false};
   };
 }
 
 // No index has aliases by name and checkpoints by sequence at once, so those
-// that match are gathered first. They are as many as people made by hand.
+// that match are gathered first. Where they are too many for that, the next
+// that matches should not be far.
 absl::StatusOr<Condition> HasAlias(SqliteDb& db,
                                    const CheckpointFilter& filter) {
   if (filter.alias_is_prefix && filter.alias.empty()) return HasSomeAlias(db);
   // Aliases are ASCII without DEL, so that is above all that has the prefix.
-  const std::string end = filter.alias + (filter.alias_is_prefix ? "\x7f" : "");
-  SqliteQuery query =
-      db.Query("SELECT checkpoint FROM aliases WHERE name BETWEEN ? AND ?",
-               filter.alias, end);
+  AliasRange range = {filter.alias,
+                      filter.alias + (filter.alias_is_prefix ? "\x7f" : "")};
+  SqliteQuery query = db.Query(
+      "SELECT checkpoint FROM aliases WHERE name BETWEEN ? AND ? LIMIT ?",
+      range.first, range.last, kMaxGatheredAliases + 1);
   std::vector<int64_t> sequences;
   while (query.Next()) sequences.push_back(query.Int(0));
   RETURN_IF_ERROR(query.status());
+  if (sequences.size() > kMaxGatheredAliases) {
+    return HasAliasIn(db, std::move(range));
+  }
   return IsOneOf(std::move(sequences));
 }
 
@@ -126,17 +169,20 @@ absl::StatusOr<std::vector<Condition>> ConditionsOf(
   return conditions;
 }
 
-// The highest sequence at or below `bound` that meets all conditions, or 0.
-absl::StatusOr<int64_t> Leap(const std::vector<Condition>& conditions,
-                             int64_t bound) {
+// Lands on the highest sequence at or below `bound` for which all conditions
+// hold, or on 0; or, when no leaps are left, wherever it is by then.
+absl::StatusOr<Landing> Leap(const std::vector<Condition>& conditions,
+                             int64_t bound, int64_t& leaps_left) {
   size_t num_agreed = 0;
   for (size_t i = 0; num_agreed < conditions.size() && bound > 0;
        i = (i + 1) % conditions.size()) {
-    ASSIGN_OR_RETURN(const int64_t next, conditions[i](bound));
-    num_agreed = next == bound ? num_agreed + 1 : 1;
-    bound = next;
+    if (leaps_left-- == 0) return Landing{.sequence = bound, .holds = false};
+    ASSIGN_OR_RETURN(const Landing next, conditions[i](bound));
+    if (next.sequence < bound) num_agreed = 0;
+    if (next.holds) ++num_agreed;
+    bound = next.sequence;
   }
-  return bound;
+  return Landing{.sequence = bound};
 }
 
 }  // namespace
@@ -145,26 +191,43 @@ absl::StatusOr<std::vector<int64_t>> ListSequences(
     SqliteDb& db, const CheckpointFilter& filter, int64_t before, int limit) {
   ASSIGN_OR_RETURN(const std::vector<Condition> conditions,
                    ConditionsOf(db, filter));
-  std::vector<int64_t> page;
-  int64_t sequence = before;
-  while (static_cast<int>(page.size()) < limit) {
-    ASSIGN_OR_RETURN(sequence, Leap(conditions, sequence - 1));
-    if (sequence <= 0) break;
-    page.push_back(sequence);
+  int64_t leaps_left = std::numeric_limits<int64_t>::max();
+  std::vector<int64_t> sequences;
+  while (static_cast<int>(sequences.size()) < limit) {
+    ASSIGN_OR_RETURN(const Landing next,
+                     Leap(conditions, before - 1, leaps_left));
+    if (next.sequence == 0) break;
+    before = next.sequence;
+    sequences.push_back(before);
   }
-  return page;
+  return sequences;
 }
 
-absl::StatusOr<std::vector<ListedCheckpoint>> ListCheckpointRows(
+absl::StatusOr<ListedCheckpoints> ListCheckpointRows(
     SqliteDb& db, const CheckpointFilter& filter, int64_t before, int limit) {
-  ASSIGN_OR_RETURN(const std::vector<int64_t> sequences,
-                   ListSequences(db, filter, before, limit));
-  std::vector<ListedCheckpoint> page;
-  for (const int64_t sequence : sequences) {
-    ASSIGN_OR_RETURN(Checkpoint checkpoint, ReadCheckpoint(db, sequence));
-    page.push_back({sequence, std::move(checkpoint)});
+  ASSIGN_OR_RETURN(const std::vector<Condition> conditions,
+                   ConditionsOf(db, filter));
+  // Each of the conditions has to agree to each row, and to one more, which
+  // tells whether there are more.
+  int64_t leaps_left = kMaxFruitlessLeaps +
+                       (limit + 1) * static_cast<int64_t>(conditions.size());
+  ListedCheckpoints page;
+  while (true) {
+    ASSIGN_OR_RETURN(const Landing next,
+                     Leap(conditions, before - 1, leaps_left));
+    if (next.sequence == 0) return page;
+    if (!next.holds) {
+      page.next_before = next.sequence + 1;
+      return page;
+    }
+    if (static_cast<int>(page.checkpoints.size()) == limit) {
+      page.next_before = before;
+      return page;
+    }
+    before = next.sequence;
+    ASSIGN_OR_RETURN(Checkpoint checkpoint, ReadCheckpoint(db, before));
+    page.checkpoints.push_back({before, std::move(checkpoint)});
   }
-  return page;
 }
 
 }  // namespace warmstart::store
