@@ -23,6 +23,7 @@ constexpr const Command* kCommands[] = {
     &kArchitecturesShowCommand,
     &kArchitecturesRegisterCommand,
     &kArchitecturesDeleteCommand,
+    &kAdminGcCommand,
     &kHealthCommand,
     &kInfoCommand,
     &kVersionCommand,

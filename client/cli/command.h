@@ -76,6 +76,8 @@ extern const Command kArchitecturesListCommand;
 extern const Command kArchitecturesShowCommand;
 extern const Command kArchitecturesRegisterCommand;
 extern const Command kArchitecturesDeleteCommand;
+// command_admin_gc.cc
+extern const Command kAdminGcCommand;
 // command_health.cc
 extern const Command kHealthCommand;
 // command_info.cc

@@ -18,9 +18,13 @@ class AdminService final : public v1::Admin::Service {
   AdminService(const service::Context& context, CallRunner& calls)
       : context_(context), calls_(calls) {}
 
+  grpc::Status CollectGarbage(grpc::ServerContext* call,
+                              const v1::CollectGarbageRequest* request,
+                              v1::CollectGarbageResponse* response) override;
+
  private:
-  [[maybe_unused]] const service::Context& context_;
-  [[maybe_unused]] CallRunner& calls_;
+  const service::Context& context_;
+  CallRunner& calls_;
 };
 
 }  // namespace warmstart::rpc

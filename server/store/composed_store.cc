@@ -15,6 +15,7 @@
 #include "server/base/status_macros.h"
 #include "server/store/draft.h"
 #include "server/store/errors.h"
+#include "server/store/maintenance/collector.h"
 #include "server/store/manifest_cache.h"
 #include "server/store/page_token.h"
 #include "server/store/read_verifier.h"
@@ -22,9 +23,10 @@
 namespace warmstart::store {
 namespace {
 
-// A blob may be removed between looking it up and reading it. Each time that
-// happens, its last checkpoint was deleted and, for another round to be
-// needed, a new one was saved; nobody does that for long.
+// A blob may be removed, or moved to another pack, between looking it up and
+// reading it. Each time that happens, its last checkpoint was deleted and, for
+// another round to be needed, a new one was saved, or its pack was rewritten;
+// nobody does that for long.
 constexpr int kMaxReadAttempts = 10;
 
 // Manifests of a hundred models of some hundred tensors each, or one of some
@@ -254,6 +256,11 @@ class ComposedStore final : public Store {
     }
   }
 
+  absl::StatusOr<Collection> CollectGarbage(
+      const CollectOptions& options) override {
+    return collector_.Collect(options);
+  }
+
  private:
   // Of listings whose positions are numbers, the greatest first.
   static absl::StatusOr<int64_t> NumberBefore(const ListingId& listing,
@@ -297,6 +304,7 @@ class ComposedStore final : public Store {
   const std::unique_ptr<Catalog> catalog_;
   Clock& clock_;
   ReadVerifier verifier_;
+  Collector collector_{*packs_, *catalog_, verifier_};
   ManifestCache manifests_{kManifestCacheBytes};
 };
 

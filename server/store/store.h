@@ -35,6 +35,7 @@
 #include "server/model/digest.h"
 #include "server/model/manifest.h"
 #include "server/model/resource_name.h"
+#include "server/store/maintenance/collection.h"
 
 namespace warmstart::store {
 
@@ -244,6 +245,15 @@ class Store {
   // too short, or, as StoreOptions has it, when its bytes are not what they
   // were.
   virtual absl::StatusOr<BlobData> OpenBlob(const Digest& digest) = 0;
+
+  // Rewrites packs that are mostly dead, merges small ones, and removes files
+  // that nobody references, beside all other calls: what a BlobData holds stays
+  // readable, and no request waits for it longer than for another commit. A
+  // pack is changed as a whole or not at all. ABORTED while another collection
+  // is under way, but for dry runs; CANCELLED and other errors leave what was
+  // done until then, which is sound.
+  virtual absl::StatusOr<Collection> CollectGarbage(
+      const CollectOptions& options) = 0;
 };
 
 }  // namespace warmstart::store

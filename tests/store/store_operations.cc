@@ -13,10 +13,14 @@
 namespace warmstart::store {
 namespace {
 
-// What is there: a checkpoint with a pack of its own, two that share one, and
-// one whose tensors lie in the catalog.
+// What is there: a checkpoint with a pack of its own, two that share one, one
+// in whose pack more is dead than live, and one whose tensors lie in the
+// catalog.
 const Tensors kOwn = {{"own", RandomBytes(140'000, 1)}};
 const Tensors kShared = {{"shared", RandomBytes(150'000, 2)}};
+const Tensors kSparse = {{"live", RandomBytes(20'000, 4)},
+                         {"also live", RandomBytes(10'000, 5)}};
+const Tensors kDead = {{"dead", RandomBytes(101'000, 6)}};
 const Tensors kSmall = {{"small", RandomBytes(500, 3)}};
 
 // What comes.
@@ -104,6 +108,12 @@ absl::Status Prepare(Store& store) {
   RETURN_IF_ERROR(Answer(Save(store, kShared, {.alias = MakeAlias("shared")})));
   RETURN_IF_ERROR(Answer(
       SaveReferences(store, kShared, {.alias = MakeAlias("also-shared")})));
+  Tensors whole = kSparse;
+  whole.push_back(kDead[0]);
+  RETURN_IF_ERROR(Answer(Save(store, whole, {.alias = MakeAlias("whole")})));
+  RETURN_IF_ERROR(
+      Answer(SaveReferences(store, kSparse, {.alias = MakeAlias("sparse")})));
+  RETURN_IF_ERROR(Delete(store, "whole"));
   return Answer(Save(store, kSmall, {.alias = MakeAlias("small")}));
 }
 
@@ -190,6 +200,14 @@ const std::vector<StoreOperation>& StoreOperations() {
                                              false);
        },
        2},
+      {"CollectOfASparsePack",
+       [](SimulatedStore& s) {
+         return s.store().CollectGarbage({.merge_below_bytes = 0}).status();
+       },
+       7},
+      {"CollectOfSmallPacks",
+       [](SimulatedStore& s) { return s.store().CollectGarbage({}).status(); },
+       9},
       {"CopyTheLog", CopyTheLog, 0},
       {"Reopen",
        [](SimulatedStore& s) {

@@ -147,6 +147,20 @@ class FakeServerInformation : public v1::ServerInformation::Service {
   const FakeMethods& methods_;
 };
 
+class FakeAdmin : public v1::Admin::Service {
+ public:
+  explicit FakeAdmin(const FakeMethods& methods) : methods_(methods) {}
+
+  Status CollectGarbage(ServerContext*,
+                        const v1::CollectGarbageRequest* request,
+                        v1::CollectGarbageResponse* response) override {
+    return Answer(methods_.collect_garbage, *request, response);
+  }
+
+ private:
+  const FakeMethods& methods_;
+};
+
 }  // namespace
 
 class FakeServer::Services {
@@ -155,12 +169,14 @@ class FakeServer::Services {
       : model_initializer(methods),
         checkpoints(methods),
         architectures(methods),
-        server_information(methods) {}
+        server_information(methods),
+        admin(methods) {}
 
   FakeModelInitializer model_initializer;
   FakeCheckpoints checkpoints;
   FakeArchitectures architectures;
   FakeServerInformation server_information;
+  FakeAdmin admin;
 };
 
 FakeServer::FakeServer()
@@ -175,6 +191,7 @@ FakeServer::FakeServer()
   builder.RegisterService(&services_->checkpoints);
   builder.RegisterService(&services_->architectures);
   builder.RegisterService(&services_->server_information);
+  builder.RegisterService(&services_->admin);
   server_ = builder.BuildAndStart();
   address_ = absl::StrCat("127.0.0.1:", port);
   server_->GetHealthCheckService()->SetServingStatus(kNamedService, true);

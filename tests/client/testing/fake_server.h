@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "warmstart/v1/admin.grpc.pb.h"
 #include "warmstart/v1/architectures.grpc.pb.h"
 #include "warmstart/v1/checkpoints.grpc.pb.h"
 #include "warmstart/v1/model_initializer.grpc.pb.h"
@@ -57,6 +58,9 @@ struct FakeMethods {
       delete_architecture;
 
   Handler<v1::GetServerInfoRequest, v1::ServerInfo> get_server_info;
+
+  Handler<v1::CollectGarbageRequest, v1::CollectGarbageResponse>
+      collect_garbage;
 };
 
 class FakeServer {
