@@ -175,11 +175,15 @@ TEST(StoreOpenOutcomeTest, WhatItLeftIsCollectedAndNothingIsLost) {
       ASSERT_OK_AND_ASSIGN(const CheckpointPage page,
                            found.store().ListCheckpoints({}));
       // Then the commit is known not to have been done.
-      if (collection.num_strays > 0) EXPECT_THAT(page.checkpoints, IsEmpty());
+      if (collection.num_strays > 0) {
+        EXPECT_THAT(page.checkpoints, IsEmpty());
+      }
       for (const Checkpoint& checkpoint : page.checkpoints) {
         EXPECT_OK(CheckReadable(found.store(), checkpoint.name, tensors));
       }
-      if (saved.ok()) EXPECT_THAT(page.checkpoints, SizeIs(1));
+      if (saved.ok()) {
+        EXPECT_THAT(page.checkpoints, SizeIs(1));
+      }
     }
   }
   EXPECT_GT(num_strays, 0);

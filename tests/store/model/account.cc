@@ -53,7 +53,7 @@ absl::Status Account::Check(Store& store) {
     RETURN_IF_ERROR(CheckTensors(store, name, tensors));
   }
   for (const auto& [alias, checkpoint] : aliases_) {
-    const auto found = store.Resolve(alias.ToString());
+    const auto found = store.Resolve(alias);
     RETURN_IF_ERROR(Unexpected("Resolve", found.status()));
     if (*found != checkpoint) return Differs("an alias points elsewhere");
   }
@@ -129,14 +129,15 @@ absl::Status Account::Name(Store& store) {
   const CheckpointName& target = Any()->first;
   RETURN_IF_ERROR(
       Unexpected("SetAlias", store.SetAlias(alias, target).status()));
-  aliases_.insert_or_assign(alias, target);
+  aliases_.insert_or_assign(alias.ToString(), target);
   return absl::OkStatus();
 }
 
 absl::Status Account::Unname(Store& store) {
   const AliasName alias = AnyAlias();
   const absl::Status status = store.DeleteAlias(alias);
-  if (aliases_.erase(alias) > 0) return Unexpected("DeleteAlias", status);
+  if (aliases_.erase(alias.ToString()) > 0)
+    return Unexpected("DeleteAlias", status);
   if (absl::IsNotFound(status)) return absl::OkStatus();
   return Differs("an alias is there that nobody set");
 }
@@ -226,7 +227,7 @@ absl::Status Account::Commit(Draft& draft, const Tensors& tensors) {
   RETURN_IF_ERROR(Unexpected("Commit", saved.status()));
   checkpoints_.insert_or_assign(saved->name, tensors);
   if (request.alias.has_value()) {
-    aliases_.insert_or_assign(*request.alias, saved->name);
+    aliases_.insert_or_assign(request.alias->ToString(), saved->name);
   }
   return absl::OkStatus();
 }

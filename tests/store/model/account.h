@@ -8,8 +8,8 @@
 #include <cstdint>
 #include <map>
 #include <random>
-#include <set>
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "absl/status/status.h"
@@ -73,7 +73,7 @@ class Account {
   const std::string name_;
   std::mt19937 random_;
   Checkpoints checkpoints_;
-  std::map<AliasName, CheckpointName> aliases_;
+  std::map<std::string, CheckpointName> aliases_;  // by "aliases/{alias}"
   std::vector<Held> held_;
 };
 
