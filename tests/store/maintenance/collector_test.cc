@@ -72,7 +72,7 @@ class CollectorTest : public ::testing::Test {
   Collection Collect(const CollectOptions& options = {}) {
     const absl::StatusOr<Collection> collection =
         store_->CollectGarbage(options);
-    EXPECT_THAT(collection, IsOk());
+    EXPECT_OK(collection.status());
     return collection.value_or(Collection());
   }
 

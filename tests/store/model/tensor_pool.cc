@@ -22,7 +22,7 @@ TensorPool::TensorPool() {
     Add(RandomBytes(1 + 300 * i, 1'000 + i), std::nullopt, 0);
   }
   for (size_t storage = 0; storage < kNumLarge; storage += 4) {
-    const std::string& bytes = tensors_[storage].bytes;
+    const std::string bytes = tensors_[storage].bytes;
     Add(bytes.substr(0, 20'000), storage, 0);
     Add(bytes.substr(10'000, 25'000), storage, 10'000);
   }
