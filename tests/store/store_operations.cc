@@ -20,7 +20,7 @@ const Tensors kOwn = {{"own", RandomBytes(140'000, 1)}};
 const Tensors kShared = {{"shared", RandomBytes(150'000, 2)}};
 const Tensors kSparse = {{"live", RandomBytes(20'000, 4)},
                          {"also live", RandomBytes(10'000, 5)}};
-const Tensors kDead = {{"dead", RandomBytes(101'000, 6)}};
+const Tensors kDead = {{"dead", RandomBytes(151'000, 6)}};
 const Tensors kSmall = {{"small", RandomBytes(500, 3)}};
 
 // What comes.
