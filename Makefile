@@ -2,8 +2,8 @@
 # sets up what it needs.
 
 .DEFAULT_GOAL := help
-.PHONY: help setup build demo test bench bench-scale image image-test test-kube test-faults fuzz asan tsan \
-        lint format clean
+.PHONY: help setup build demo test bench bench-scale image image-test test-kube \
+        test-faults test-model fuzz asan tsan lint format clean
 
 help: ## Show this list
 	@sed -n 's/^\([a-z-]*\):.*## \(.*\)/  make \1|\2/p' Makefile | \
@@ -43,6 +43,9 @@ test-kube: setup ## Try the Helm chart on a real kube-apiserver, built from sour
 
 test-faults: build ## Kill the server under load, KILL_ROUNDS times, 200 if not given
 	@tests/faults/run.sh
+
+test-model: setup ## Compare the store with a model of it, for STEPS steps, 1000000 if not given
+	@tests/store/model/run.sh $(or $(STEPS),1000000)
 
 fuzz: setup ## Fuzz the readers; FUZZ_SECONDS=N for each, 600 if not given
 	@tools/fuzz.sh $(or $(FUZZ_SECONDS),600)

@@ -31,6 +31,7 @@ constexpr const Command* kCommands[] = {
     &kAdminRetentionCommand,
     &kAdminExportCommand,
     &kAdminImportCommand,
+    &kAdminGcCommand,
     &kHealthCommand,
     &kInfoCommand,
     &kVersionCommand,

@@ -88,6 +88,8 @@ extern const Command kAdminRetentionCommand;
 extern const Command kAdminExportCommand;
 // command_admin_import.cc
 extern const Command kAdminImportCommand;
+// command_admin_gc.cc
+extern const Command kAdminGcCommand;
 // command_health.cc
 extern const Command kHealthCommand;
 // command_info.cc

@@ -26,6 +26,11 @@ absl::StatusOr<std::optional<uint64_t>> Uint64Value(const Arguments& arguments,
 absl::StatusOr<std::optional<double>> FractionValue(const Arguments& arguments,
                                                     absl::string_view flag);
 
+// "4096" (bytes), "100KB", "1.5GiB", "2 MiB"; nothing where the flag is not
+// given. At most 2^63-1.
+absl::StatusOr<std::optional<int64_t>> BytesValue(const Arguments& arguments,
+                                                  absl::string_view flag);
+
 // "30" (seconds), "1.5s", "2m"; more than nothing. `otherwise` where the flag
 // is not given.
 absl::StatusOr<absl::Duration> DurationValue(const Arguments& arguments,

@@ -306,4 +306,11 @@ absl::StatusOr<v1::ApplyRetentionResponse> Client::ApplyRetention(
               request);
 }
 
+absl::StatusOr<v1::CollectGarbageResponse> Client::CollectGarbage(
+    const v1::CollectGarbageRequest& request) {
+  return Call(
+      options_, request.dry_run() ? Retry::kWhenUnavailable : Retry::kNever,
+      *stubs_.admin, &v1::Admin::StubInterface::CollectGarbage, request);
+}
+
 }  // namespace warmstart::client

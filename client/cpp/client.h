@@ -16,9 +16,9 @@
 // It is thin: requests and answers are the API's own messages, and no rule of
 // the server's is repeated here. What it adds: files are streamed from and to
 // disk; requests that are safe to send twice are retried when the server cannot
-// be reached (all of them but the deletions, which on a second try could not
-// tell "already gone" from "never there"); failures carry their details
-// (client/cpp/error.h).
+// be reached (all of them but the deletions and the collections, which on a
+// second try could not tell what the first one did); failures carry their
+// details (client/cpp/error.h).
 //
 // Thread-safe. Methods block. Their errors are those that the API documents for
 // the method, and
@@ -165,6 +165,9 @@ class Client {
                                   const ProgressCallback& progress = {});
   absl::StatusOr<v1::ApplyRetentionResponse> ApplyRetention(
       const v1::ApplyRetentionRequest& request);
+  // May take as long as the copying of all that is stored.
+  absl::StatusOr<v1::CollectGarbageResponse> CollectGarbage(
+      const v1::CollectGarbageRequest& request);
 
  private:
   const Stubs stubs_;

@@ -2,11 +2,14 @@
 
 #include <algorithm>
 
+#include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/rpc/backup_stream.h"
+#include "server/rpc/collection_translation.h"
 #include "server/rpc/response_translation.h"
+#include "server/service/collect_garbage.h"
 #include "server/service/retention.h"
 
 namespace warmstart::rpc {
@@ -66,6 +69,19 @@ grpc::Status AdminService::ApplyRetention(
     v1::ApplyRetentionResponse* response) {
   return calls_.Answer(*call,
                        [&] { return Apply(context_, *request, response); });
+}
+
+grpc::Status AdminService::CollectGarbage(
+    grpc::ServerContext* call, const v1::CollectGarbageRequest* request,
+    v1::CollectGarbageResponse* response) {
+  return calls_.Answer(*call, [&]() -> absl::Status {
+    ASSIGN_OR_RETURN(
+        const store::Collection collection,
+        service::CollectGarbage(context_, FromProto(*request),
+                                [call] { return call->IsCancelled(); }));
+    ToProto(collection, response);
+    return absl::OkStatus();
+  });
 }
 
 }  // namespace warmstart::rpc

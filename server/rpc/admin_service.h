@@ -24,6 +24,9 @@ class AdminService final : public v1::Admin::Service {
   grpc::Status ApplyRetention(grpc::ServerContext* call,
                               const v1::ApplyRetentionRequest* request,
                               v1::ApplyRetentionResponse* response) override;
+  grpc::Status CollectGarbage(grpc::ServerContext* call,
+                              const v1::CollectGarbageRequest* request,
+                              v1::CollectGarbageResponse* response) override;
 
  private:
   const service::Context& context_;

@@ -4,9 +4,10 @@
 // transaction: it happened as a whole, and lasts, or it did not happen.
 //
 // A blob is in the catalog for as long as a checkpoint references it, and a
-// pack for as long as a blob lies in it; Commit and DeleteCheckpoint keep that
-// true and say which packs have become nobody's. Small blobs lie in no pack,
-// but in the catalog itself. The empty blob is always there, and lies nowhere.
+// pack for as long as a blob lies in it; Commit, DeleteCheckpoint and MoveBlobs
+// keep that true and say which packs have become nobody's. Small blobs lie in
+// no pack, but in the catalog itself. The empty blob is always there, and lies
+// nowhere.
 
 #ifndef WARMSTART_SERVER_STORE_CATALOG_H_
 #define WARMSTART_SERVER_STORE_CATALOG_H_
@@ -26,6 +27,7 @@
 #include "server/model/digest.h"
 #include "server/model/manifest.h"
 #include "server/model/resource_name.h"
+#include "server/store/maintenance/collection.h"
 #include "server/store/pack_store.h"
 #include "server/store/snapshot.h"
 #include "server/store/store.h"
@@ -64,6 +66,15 @@ struct BlobLocation {
   Blob blob;
   PackId pack;  // "" where the catalog keeps it, and for the empty blob
   int64_t offset = 0;
+};
+
+// How much of a pack is needed.
+struct PackUsage {
+  PackId id;
+  int64_t num_bytes = 0;
+  // Of a fresh pack of the blobs in it: where they overlap, counted once.
+  int64_t live_bytes = 0;
+  bool has_damage = false;  // one of them was found to be damaged or gone
 };
 
 struct CommitResult {
@@ -209,6 +220,28 @@ class Catalog {
   // packs that it names, oldest first. The copy is not synced.
   virtual absl::StatusOr<std::vector<SnapshotPack>> CopyTo(
       const std::string& path) = 0;
+
+  // All packs, the oldest first.
+  virtual absl::StatusOr<std::vector<PackUsage>> ListPackUsage() = 0;
+
+  // The blobs that lie in a pack, by offset; none where there is no such pack.
+  virtual absl::StatusOr<std::vector<PlacedBlob>> ListBlobs(
+      const PackId& pack) = 0;
+
+  // Says that the blobs of `to`, which is durable, lie there, and no longer in
+  // `from`. That holds for those that the catalog still knows, that still lie
+  // in one of `from` and are not damaged; the others stay as they are. Returns
+  // those of `from` in which nothing is left, and `to` where nothing came to
+  // lie there; they are not, or no longer, in the catalog, and the caller
+  // removes them.
+  virtual absl::StatusOr<std::vector<PackId>> MoveBlobs(
+      const NewPack& to, absl::Span<const PackId> from) = 0;
+
+  // Decides what INTERNAL left open: what was not committed then, as the
+  // catalog shows it now, never will be.
+  virtual absl::Status Settle() = 0;
+
+  virtual absl::StatusOr<CatalogSpace> MeasureSpace() = 0;
 };
 
 }  // namespace warmstart::store

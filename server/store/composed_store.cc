@@ -16,6 +16,7 @@
 #include "server/store/composed_snapshot.h"
 #include "server/store/draft.h"
 #include "server/store/errors.h"
+#include "server/store/maintenance/collector.h"
 #include "server/store/manifest_cache.h"
 #include "server/store/page_token.h"
 #include "server/store/read_verifier.h"
@@ -23,9 +24,10 @@
 namespace warmstart::store {
 namespace {
 
-// A blob may be removed between looking it up and reading it. Each time that
-// happens, its last checkpoint was deleted and, for another round to be
-// needed, a new one was saved; nobody does that for long.
+// A blob may be removed, or moved to another pack, between looking it up and
+// reading it. Each time that happens, its last checkpoint was deleted and, for
+// another round to be needed, a new one was saved, or its pack was rewritten;
+// nobody does that for long.
 constexpr int kMaxReadAttempts = 10;
 
 // Manifests of a hundred models of some hundred tensors each, or one of some
@@ -287,6 +289,11 @@ class ComposedStore final : public Store {
     return TakeComposedSnapshot(*packs_, *catalog_, clock_);
   }
 
+  absl::StatusOr<Collection> CollectGarbage(
+      const CollectOptions& options) override {
+    return collector_.Collect(options);
+  }
+
  private:
   // That the catalog no longer knows: they are deleted. What cannot be removed,
   // the next start sweeps.
@@ -339,6 +346,7 @@ class ComposedStore final : public Store {
   const std::unique_ptr<Catalog> catalog_;
   Clock& clock_;
   ReadVerifier verifier_;
+  Collector collector_{*packs_, *catalog_, verifier_};
   ManifestCache manifests_{kManifestCacheBytes};
 };
 

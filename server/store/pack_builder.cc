@@ -1,15 +1,11 @@
 #include "server/store/pack_builder.h"
 
 #include <cstdint>
+#include <string>
 
 #include "server/base/status_macros.h"
 
 namespace warmstart::store {
-namespace {
-
-constexpr int64_t kAlignment = 64;
-
-}  // namespace
 
 absl::Status PackBuilder::Append(absl::string_view file, const Run& run) {
   if (staged_ == nullptr) {
@@ -27,11 +23,9 @@ absl::Status PackBuilder::Append(absl::string_view file, const Run& run) {
 }
 
 absl::Status PackBuilder::Align() {
-  static constexpr char kZeros[kAlignment] = {};
-  const int64_t padding =
-      (kAlignment - pack_.num_bytes % kAlignment) % kAlignment;
+  const int64_t padding = AlignInPack(pack_.num_bytes) - pack_.num_bytes;
   pack_.num_bytes += padding;
-  return staged_->Append(absl::string_view(kZeros, padding));
+  return staged_->Append(std::string(padding, '\0'));
 }
 
 }  // namespace warmstart::store

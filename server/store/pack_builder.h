@@ -13,7 +13,7 @@
 
 namespace warmstart::store {
 
-// Every run begins at a multiple of 64, as torch.save aligns storages. Stages
+// Every run begins where AlignInPack has it. Stages
 // nothing until there is something to hold.
 class PackBuilder {
  public:

@@ -67,6 +67,12 @@ class PackHold {
   virtual ~PackHold() = default;
 };
 
+// A published pack, as its file is.
+struct PackFile {
+  PackId id;
+  int64_t num_bytes = 0;
+};
+
 // Thread-safe. Outlives its StagedPacks and PackHolds.
 class PackStore {
  public:
@@ -81,6 +87,11 @@ class PackStore {
   // not there or too short.
   virtual absl::StatusOr<BlobData> Read(const PackId& id, int64_t offset,
                                         int64_t num_bytes) = 0;
+
+  // All published packs but those whose StagedPack lives, which may be on their
+  // way into a catalog. One of these that the catalog does not know, when it is
+  // asked afterwards, is nobody's.
+  virtual absl::StatusOr<std::vector<PackFile>> ListSettled() = 0;
 
   // OK when there is no such pack. A crash may bring it back; then no catalog
   // knows it, and Sweep removes it again.

@@ -35,6 +35,17 @@ std::vector<Run> MergeIntoRuns(std::vector<PlacedBlob> blobs) {
   return runs;
 }
 
+void PackedSize::Add(int64_t offset, int64_t num_bytes) {
+  const int64_t end = offset + num_bytes;
+  if (num_bytes_ == 0 || offset >= end_) {
+    num_bytes_ = AlignInPack(num_bytes_) + num_bytes;
+    end_ = end;
+  } else if (end > end_) {
+    num_bytes_ += end - end_;
+    end_ = end;
+  }
+}
+
 bool ShouldAdopt(int64_t file_bytes, absl::Span<const Run> new_runs) {
   int64_t new_bytes = 0;  // at most file_bytes, since runs do not overlap
   for (const Run& run : new_runs) new_bytes += run.num_bytes;

@@ -22,6 +22,12 @@ namespace warmstart::store {
 // which its write-ahead log writes twice.
 inline constexpr int64_t kMaxSmallBytes = int64_t{128} << 10;
 
+// Where a run may begin in a pack into which blobs are copied: at multiples of
+// 64, as torch.save aligns storages.
+constexpr int64_t AlignInPack(int64_t offset) {
+  return (offset + 63) / 64 * 64;
+}
+
 // All digests that `manifest` names.
 absl::flat_hash_set<Digest> DigestsOf(const Manifest& manifest);
 
@@ -36,6 +42,20 @@ struct Run {
 // The runs of `blobs`, by offset. They do not overlap; those that only touch
 // are not joined, since that would cost the second one its alignment.
 std::vector<Run> MergeIntoRuns(std::vector<PlacedBlob> blobs);
+
+// The size of a fresh pack into which blobs are copied, found without keeping
+// their runs.
+class PackedSize {
+ public:
+  // By offset, ascending.
+  void Add(int64_t offset, int64_t num_bytes);
+
+  int64_t num_bytes() const { return num_bytes_; }
+
+ private:
+  int64_t num_bytes_ = 0;
+  int64_t end_ = 0;  // of the last run, where it comes from
+};
 
 // Whether a file of `file_bytes` is adopted as a pack: when at least half of it
 // is in `new_runs`. Else copying these costs less than keeping the rest.

@@ -35,6 +35,7 @@
 #include "server/model/digest.h"
 #include "server/model/manifest.h"
 #include "server/model/resource_name.h"
+#include "server/store/maintenance/collection.h"
 #include "server/store/policy/quota.h"
 #include "server/store/policy/retention.h"
 
@@ -288,6 +289,15 @@ class Store {
   // saving and deleting. It takes as long as writing the catalog, and its space
   // in staging/. RESOURCE_EXHAUSTED when the disk is full.
   virtual absl::StatusOr<std::unique_ptr<Snapshot>> TakeSnapshot() = 0;
+
+  // Rewrites packs that are mostly dead, merges small ones, and removes files
+  // that nobody references, beside all other calls: what a BlobData holds stays
+  // readable, and no request waits for it longer than for another commit. A
+  // pack is changed as a whole or not at all. ABORTED while another collection
+  // is under way, but for dry runs; CANCELLED and other errors leave what was
+  // done until then, which is sound.
+  virtual absl::StatusOr<Collection> CollectGarbage(
+      const CollectOptions& options) = 0;
 };
 
 }  // namespace warmstart::store

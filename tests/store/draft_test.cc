@@ -143,6 +143,21 @@ class InterruptedCatalog final : public Catalog {
       const std::string& path) override {
     return real_->CopyTo(path);
   }
+  absl::StatusOr<std::vector<PackUsage>> ListPackUsage() override {
+    return real_->ListPackUsage();
+  }
+  absl::StatusOr<std::vector<PlacedBlob>> ListBlobs(
+      const PackId& pack) override {
+    return real_->ListBlobs(pack);
+  }
+  absl::StatusOr<std::vector<PackId>> MoveBlobs(
+      const NewPack& to, absl::Span<const PackId> from) override {
+    return real_->MoveBlobs(to, from);
+  }
+  absl::Status Settle() override { return real_->Settle(); }
+  absl::StatusOr<CatalogSpace> MeasureSpace() override {
+    return real_->MeasureSpace();
+  }
 
  private:
   const std::unique_ptr<Catalog> real_;

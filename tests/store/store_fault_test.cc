@@ -27,9 +27,11 @@ using ::testing::AnyOf;
 using ::testing::Combine;
 using ::testing::HasSubstr;
 using ::testing::IsEmpty;
+using ::testing::SizeIs;
 using ::testing::Values;
 using ::testing::ValuesIn;
 using ::warmstart::testing::Fault;
+using ::warmstart::testing::kPowerLosses;
 using ::warmstart::testing::PowerLoss;
 using ::warmstart::testing::SimulatedDisk;
 using ::warmstart::testing::StatusIs;
@@ -145,6 +147,46 @@ TEST_P(StoreFaultTest, AtAnyStepIsReportedAndLeavesNothing) {
     ExpectFound(simulated.disk(), holds);
     if (HasFailure()) return;
   }
+  EXPECT_LT(step, kManySteps);
+}
+
+// A commit of which nobody knows whether it was done leaves its pack. A
+// collection may remove that: it makes sure first that the commit was not.
+TEST(StoreOpenOutcomeTest, WhatItLeftIsCollectedAndNothingIsLost) {
+  const Tensors tensors = {{"w", RandomBytes(140'000, 1)}};
+  int num_strays = 0;
+  int step = 0;
+  for (bool failed = true; failed && step < kManySteps; ++step) {
+    SCOPED_TRACE(absl::StrCat("step ", step));
+    SimulatedStore simulated(std::make_unique<SimulatedDisk>());
+    ASSERT_OK(simulated.Open());
+    simulated.disk().FailAt(step, Fault::kInputOutput);
+    const auto saved = Save(simulated.store(), tensors);
+    failed = simulated.disk().has_struck();
+    simulated.disk().Heal();
+    ASSERT_OK_AND_ASSIGN(const Collection collection,
+                         simulated.store().CollectGarbage({}));
+    num_strays += collection.num_strays;
+    EXPECT_OK(simulated.CheckSound());
+    for (const PowerLoss loss : kPowerLosses) {
+      SimulatedStore found(simulated.disk().AfterPowerLoss(loss, step));
+      ASSERT_OK(found.Open());
+      EXPECT_OK(found.CheckSound());
+      ASSERT_OK_AND_ASSIGN(const CheckpointPage page,
+                           found.store().ListCheckpoints({}));
+      // Then the commit is known not to have been done.
+      if (collection.num_strays > 0) {
+        EXPECT_THAT(page.checkpoints, IsEmpty());
+      }
+      for (const Checkpoint& checkpoint : page.checkpoints) {
+        EXPECT_OK(CheckReadable(found.store(), checkpoint.name, tensors));
+      }
+      if (saved.ok()) {
+        EXPECT_THAT(page.checkpoints, SizeIs(1));
+      }
+    }
+  }
+  EXPECT_GT(num_strays, 0);
   EXPECT_LT(step, kManySteps);
 }
 

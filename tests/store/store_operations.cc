@@ -15,10 +15,14 @@ namespace warmstart::store {
 namespace {
 
 // What is there: a checkpoint with a pack of its own, two that share one, one
-// that has expired, and one whose tensors lie in the catalog.
+// that has expired, one in whose pack more is dead than live, and one whose
+// tensors lie in the catalog.
 const Tensors kOwn = {{"own", RandomBytes(140'000, 1)}};
 const Tensors kShared = {{"shared", RandomBytes(150'000, 2)}};
 const Tensors kExpired = {{"expired", RandomBytes(145'000, 4)}};
+const Tensors kSparse = {{"live", RandomBytes(20'000, 5)},
+                         {"also live", RandomBytes(10'000, 6)}};
+const Tensors kDead = {{"dead", RandomBytes(151'000, 7)}};
 const Tensors kSmall = {{"small", RandomBytes(500, 3)}};
 
 // What comes.
@@ -108,6 +112,12 @@ absl::Status Prepare(Store& store) {
       SaveReferences(store, kShared, {.alias = MakeAlias("also-shared")})));
   RETURN_IF_ERROR(
       Answer(Save(store, kExpired, {.expiration = absl::FromUnixSeconds(9)})));
+  Tensors whole = kSparse;
+  whole.push_back(kDead[0]);
+  RETURN_IF_ERROR(Answer(Save(store, whole, {.alias = MakeAlias("whole")})));
+  RETURN_IF_ERROR(
+      Answer(SaveReferences(store, kSparse, {.alias = MakeAlias("sparse")})));
+  RETURN_IF_ERROR(Delete(store, "whole"));
   return Answer(Save(store, kSmall, {.alias = MakeAlias("small")}));
 }
 
@@ -220,6 +230,14 @@ const std::vector<StoreOperation>& StoreOperations() {
                                              false);
        },
        2},
+      {"CollectOfASparsePack",
+       [](SimulatedStore& s) {
+         return s.store().CollectGarbage({.merge_below_bytes = 0}).status();
+       },
+       7},
+      {"CollectOfSmallPacks",
+       [](SimulatedStore& s) { return s.store().CollectGarbage({}).status(); },
+       9},
       {"CopyTheLog", CopyTheLog, 0},
       {"Reopen",
        [](SimulatedStore& s) {

@@ -10,6 +10,8 @@ namespace warmstart::testing {
 class TempDir {
  public:
   TempDir();
+  // In a folder of the caller's choice.
+  explicit TempDir(const std::string& parent);
   ~TempDir();
   TempDir(const TempDir&) = delete;
   TempDir& operator=(const TempDir&) = delete;

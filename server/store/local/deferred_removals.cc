@@ -25,6 +25,11 @@ absl::Status DeferredRemovals::Remove(const PackId& id) {
   return PutOff(id) ? absl::OkStatus() : remove_(id);
 }
 
+std::vector<PackId> DeferredRemovals::Waiting() const {
+  absl::MutexLock lock(&mutex_);
+  return waiting_;
+}
+
 bool DeferredRemovals::PutOff(const PackId& id) {
   absl::MutexLock lock(&mutex_);
   if (num_holds_ == 0) return false;

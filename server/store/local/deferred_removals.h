@@ -27,6 +27,9 @@ class DeferredRemovals {
   // OK where the removal is put off.
   absl::Status Remove(const PackId& id) ABSL_LOCKS_EXCLUDED(mutex_);
 
+  // What was put off.
+  std::vector<PackId> Waiting() const ABSL_LOCKS_EXCLUDED(mutex_);
+
   // With the last hold's end, what was put off is done.
   std::unique_ptr<PackHold> Hold() ABSL_LOCKS_EXCLUDED(mutex_);
 
@@ -37,7 +40,7 @@ class DeferredRemovals {
   void Release() ABSL_LOCKS_EXCLUDED(mutex_);
 
   const Remover remove_;
-  absl::Mutex mutex_;
+  mutable absl::Mutex mutex_;
   int num_holds_ ABSL_GUARDED_BY(mutex_) = 0;
   std::vector<PackId> waiting_ ABSL_GUARDED_BY(mutex_);
 };

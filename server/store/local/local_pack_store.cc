@@ -5,8 +5,12 @@
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "server/base/status_macros.h"
 #include "server/store/local/deferred_removals.h"
 #include "server/store/local/mapping_cache.h"
@@ -18,19 +22,45 @@ namespace {
 // Far below the kernel's limit of 65530 mappings for a process.
 constexpr size_t kMaxMappings = 1024;
 
+// The packs whose StagedPacks live. Thread-safe.
+class UnsettledPacks {
+ public:
+  void Add(const PackId& id) ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    ids_.insert(id);
+  }
+  void Remove(const PackId& id) ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    ids_.erase(id);
+  }
+  absl::flat_hash_set<PackId> All() ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    return ids_;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  absl::flat_hash_set<PackId> ids_ ABSL_GUARDED_BY(mutex_);
+};
+
 class LocalStagedPack final : public StagedPack {
  public:
-  LocalStagedPack(const StorePaths& paths, FileSystem& file_system, PackId id,
+  LocalStagedPack(const StorePaths& paths, FileSystem& file_system,
+                  UnsettledPacks& unsettled, PackId id,
                   std::unique_ptr<WritableFile> file)
       : paths_(paths),
         file_system_(file_system),
+        unsettled_(unsettled),
         id_(std::move(id)),
-        file_(std::move(file)) {}
+        file_(std::move(file)) {
+    unsettled_.Add(id_);
+  }
 
   ~LocalStagedPack() override {
     if (background_sync_.has_value()) background_sync_->wait();
     // What cannot be removed now, the next start sweeps.
     if (!published_) file_system_.Remove(paths_.Staged(id_)).IgnoreError();
+    unsettled_.Remove(id_);
   }
 
   const PackId& id() const override { return id_; }
@@ -82,6 +112,7 @@ class LocalStagedPack final : public StagedPack {
 
   const StorePaths& paths_;
   FileSystem& file_system_;
+  UnsettledPacks& unsettled_;
   const PackId id_;
   const std::unique_ptr<WritableFile> file_;
   std::shared_ptr<MappedFile> mapped_;  // set by Finish
@@ -100,7 +131,7 @@ class LocalPackStore final : public PackStore {
     PackId id = RandomId();
     ASSIGN_OR_RETURN(std::unique_ptr<WritableFile> file,
                      file_system_.Create(paths_.Staged(id)));
-    return std::make_unique<LocalStagedPack>(paths_, file_system_,
+    return std::make_unique<LocalStagedPack>(paths_, file_system_, unsettled_,
                                              std::move(id), std::move(file));
   }
 
@@ -128,6 +159,24 @@ class LocalPackStore final : public PackStore {
   }
 
   std::unique_ptr<PackHold> Hold() override { return removals_.Hold(); }
+
+  absl::StatusOr<std::vector<PackFile>> ListSettled() override {
+    ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                     file_system_.List(paths_.PacksDir()));
+    // After the names: what is not on its way now, and is among them, has
+    // arrived or failed. What is held, but was removed, is on its way out.
+    absl::flat_hash_set<PackId> unsettled = unsettled_.All();
+    for (PackId& id : removals_.Waiting()) unsettled.insert(std::move(id));
+    std::vector<PackFile> files;
+    for (const std::string& name : names) {
+      if (unsettled.contains(name) || !IsRandomId(name)) continue;
+      const absl::StatusOr<int64_t> size = file_system_.Size(paths_.Pack(name));
+      if (absl::IsNotFound(size.status())) continue;  // removed meanwhile
+      RETURN_IF_ERROR(size.status());
+      files.push_back({name, *size});
+    }
+    return files;
+  }
 
   absl::Status Sweep(const absl::flat_hash_set<PackId>& known) override {
     ASSIGN_OR_RETURN(const std::vector<std::string> staged,
@@ -173,6 +222,7 @@ class LocalPackStore final : public PackStore {
 
   const StorePaths paths_;
   FileSystem& file_system_;
+  UnsettledPacks unsettled_;
   MappingCache mappings_;
   DeferredRemovals removals_{
       [this](const PackId& id) { return RemoveNow(id); }};

@@ -20,6 +20,7 @@
 #include "server/store/sqlite/sqlite_db.h"
 #include "server/store/sqlite/sqlite_known_blobs.h"
 #include "server/store/sqlite/sqlite_manifest.h"
+#include "server/store/sqlite/sqlite_packs.h"
 #include "server/store/sqlite/sqlite_pool.h"
 #include "server/store/sqlite/sqlite_retention.h"
 #include "server/store/sqlite/sqlite_schema.h"
@@ -370,6 +371,30 @@ class SqliteCatalog final : public Catalog {
   absl::StatusOr<std::vector<SnapshotPack>> CopyTo(
       const std::string& path) override {
     return CopySqliteCatalog(path_, path);
+  }
+
+  absl::StatusOr<std::vector<PackUsage>> ListPackUsage() override {
+    return Read([&](SqliteDb& db) { return ReadPackUsage(db); });
+  }
+
+  absl::StatusOr<std::vector<PlacedBlob>> ListBlobs(
+      const PackId& pack) override {
+    return Read([&](SqliteDb& db) { return ReadBlobsIn(db, pack); });
+  }
+
+  // What is known of blobs stays true: their rows stay the same.
+  absl::StatusOr<std::vector<PackId>> MoveBlobs(
+      const NewPack& to, absl::Span<const PackId> from) override {
+    return Write([&](SqliteDb& db) { return MoveBlobRows(db, to, from); });
+  }
+
+  // The log goes on where a commit of unknown outcome had begun to write.
+  absl::Status Settle() override {
+    return Write([&](SqliteDb& db) { return WriteSomething(db); });
+  }
+
+  absl::StatusOr<CatalogSpace> MeasureSpace() override {
+    return Read([&](SqliteDb& db) { return ReadSpace(db); });
   }
 
  private:

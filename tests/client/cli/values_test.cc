@@ -49,6 +49,22 @@ TEST(ValuesTest, Fractions) {
   }
 }
 
+TEST(ValuesTest, Bytes) {
+  EXPECT_THAT(BytesValue(kWithout, "flag"), IsOkAndHolds(std::nullopt));
+  EXPECT_THAT(BytesValue(With("0"), "flag"), IsOkAndHolds(0));
+  EXPECT_THAT(BytesValue(With("9223372036854775807"), "flag"),
+              IsOkAndHolds(9223372036854775807));
+  EXPECT_THAT(BytesValue(With("10B"), "flag"), IsOkAndHolds(10));
+  EXPECT_THAT(BytesValue(With("2 KiB"), "flag"), IsOkAndHolds(2048));
+  EXPECT_THAT(BytesValue(With("1.5GiB"), "flag"), IsOkAndHolds(1610612736));
+  EXPECT_THAT(BytesValue(With("100mb"), "flag"), IsOkAndHolds(100'000'000));
+  for (const char* text : {"-1", "-1KB", "9223372036854775808", "1e30 TiB",
+                           "nanB", "1.5", "x", "KiB", "4 XiB", ""}) {
+    ExpectUsageError(BytesValue(With(text), "flag"),
+                     "--flag takes bytes, or a size such as 100MB or 1.5GiB");
+  }
+}
+
 TEST(ValuesTest, Durations) {
   const absl::Duration otherwise = absl::Hours(1);
   EXPECT_THAT(DurationValue(kWithout, "flag", otherwise),

@@ -11,6 +11,7 @@
 #include "tests/client/testing/test_files.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
+#include "warmstart/v1/admin_mock.grpc.pb.h"
 #include "warmstart/v1/architectures_mock.grpc.pb.h"
 #include "warmstart/v1/checkpoints_mock.grpc.pb.h"
 #include "warmstart/v1/model_initializer_mock.grpc.pb.h"
@@ -39,18 +40,23 @@ class ClientTest : public ::testing::Test {
     auto checkpoints = std::make_unique<StrictMock<v1::MockCheckpointsStub>>();
     auto architectures =
         std::make_unique<StrictMock<v1::MockArchitecturesStub>>();
+    auto admin = std::make_unique<StrictMock<v1::MockAdminStub>>();
     initializer_ = initializer.get();
     checkpoints_ = checkpoints.get();
     architectures_ = architectures.get();
+    admin_ = admin.get();
     client_ = std::make_unique<Client>(
-        Client::Stubs{std::move(initializer), std::move(checkpoints),
-                      std::move(architectures)},
+        Client::Stubs{.model_initializer = std::move(initializer),
+                      .checkpoints = std::move(checkpoints),
+                      .architectures = std::move(architectures),
+                      .admin = std::move(admin)},
         ClientOptions{.sleep = [this](absl::Duration) { ++pauses_; }});
   }
 
   v1::MockModelInitializerStub* initializer_;
   v1::MockCheckpointsStub* checkpoints_;
   v1::MockArchitecturesStub* architectures_;
+  v1::MockAdminStub* admin_;
   std::unique_ptr<Client> client_;
   int pauses_ = 0;
 };
@@ -150,6 +156,20 @@ TEST_F(ClientTest, DeletionsAreNotRetried) {
   EXPECT_THAT(client_->DeleteArchitecture({}),
               StatusIs(absl::StatusCode::kUnavailable));
   EXPECT_EQ(pauses_, 0);
+}
+
+TEST_F(ClientTest, CollectionsAreNotRetriedButDryRunsAre) {
+  EXPECT_CALL(*admin_, CollectGarbage).WillOnce(Return(kLost));
+  EXPECT_THAT(client_->CollectGarbage({}),
+              StatusIs(absl::StatusCode::kUnavailable));
+  EXPECT_EQ(pauses_, 0);
+  EXPECT_CALL(*admin_, CollectGarbage)
+      .WillOnce(Return(kLost))
+      .WillOnce(Return(grpc::Status::OK));
+  v1::CollectGarbageRequest dry_run;
+  dry_run.set_dry_run(true);
+  EXPECT_OK(client_->CollectGarbage(dry_run));
+  EXPECT_EQ(pauses_, 1);
 }
 
 TEST_F(ClientTest, SetLabelsUpdatesLabelsAlone) {

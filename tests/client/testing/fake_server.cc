@@ -201,6 +201,12 @@ class FakeAdmin : public v1::Admin::Service {
     return Answer(methods_.apply_retention, *request, response);
   }
 
+  Status CollectGarbage(ServerContext*,
+                        const v1::CollectGarbageRequest* request,
+                        v1::CollectGarbageResponse* response) override {
+    return Answer(methods_.collect_garbage, *request, response);
+  }
+
  private:
   const FakeMethods& methods_;
 };

@@ -76,6 +76,8 @@ struct FakeMethods {
       apply_retention;
   Handler<v1::FindMissingTensorsRequest, v1::FindMissingTensorsResponse>
       find_missing_tensors;
+  Handler<v1::CollectGarbageRequest, v1::CollectGarbageResponse>
+      collect_garbage;
 };
 
 class FakeServer {
