@@ -23,6 +23,8 @@ constexpr const Command* kCommands[] = {
     &kArchitecturesShowCommand,
     &kArchitecturesRegisterCommand,
     &kArchitecturesDeleteCommand,
+    &kAdminScrubCommand,
+    &kAdminCheckCommand,
     &kHealthCommand,
     &kInfoCommand,
     &kVersionCommand,

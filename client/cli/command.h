@@ -76,6 +76,10 @@ extern const Command kArchitecturesListCommand;
 extern const Command kArchitecturesShowCommand;
 extern const Command kArchitecturesRegisterCommand;
 extern const Command kArchitecturesDeleteCommand;
+// command_admin_scrub.cc
+extern const Command kAdminScrubCommand;
+// command_admin_check.cc
+extern const Command kAdminCheckCommand;
 // command_health.cc
 extern const Command kHealthCommand;
 // command_info.cc

@@ -13,6 +13,7 @@
 #include "client/cpp/file_set.h"
 #include "client/cpp/operation.h"
 #include "client/cpp/request_id.h"
+#include "client/cpp/scrub.h"
 #include "client/cpp/status_macros.h"
 #include "client/cpp/upload.h"
 
@@ -242,6 +243,22 @@ absl::StatusOr<v1::ServerInfo> Client::GetServerInfo() {
   return Call(options_, Retry::kWhenUnavailable, *stubs_.server_information,
               &v1::ServerInformation::StubInterface::GetServerInfo,
               v1::GetServerInfoRequest());
+}
+
+absl::StatusOr<v1::ScrubResult> Client::ScrubStore(
+    const ProgressCallback& progress) {
+  return Scrub(*stubs_.admin, options_, progress);
+}
+
+absl::StatusOr<v1::ListDamagedTensorsResponse> Client::ListDamagedTensors() {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.admin,
+              &v1::Admin::StubInterface::ListDamagedTensors,
+              v1::ListDamagedTensorsRequest());
+}
+
+absl::StatusOr<v1::CheckStoreResponse> Client::CheckStore() {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.admin,
+              &v1::Admin::StubInterface::CheckStore, v1::CheckStoreRequest());
 }
 
 }  // namespace warmstart::client

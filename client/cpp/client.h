@@ -129,6 +129,12 @@ class Client {
 
   absl::StatusOr<v1::ServerInfo> GetServerInfo();
 
+  // Also fails as Scrub (client/cpp/scrub.h) does.
+  absl::StatusOr<v1::ScrubResult> ScrubStore(
+      const ProgressCallback& progress = {});
+  absl::StatusOr<v1::ListDamagedTensorsResponse> ListDamagedTensors();
+  absl::StatusOr<v1::CheckStoreResponse> CheckStore();
+
  private:
   const Stubs stubs_;
   ClientOptions options_;  // as they were at the start

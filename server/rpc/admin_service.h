@@ -18,9 +18,19 @@ class AdminService final : public v1::Admin::Service {
   AdminService(const service::Context& context, CallRunner& calls)
       : context_(context), calls_(calls) {}
 
+  grpc::Status ScrubStore(
+      grpc::ServerContext* call, const v1::ScrubStoreRequest* request,
+      grpc::ServerWriter<v1::ScrubStoreResponse>* stream) override;
+  grpc::Status ListDamagedTensors(
+      grpc::ServerContext* call, const v1::ListDamagedTensorsRequest* request,
+      v1::ListDamagedTensorsResponse* response) override;
+  grpc::Status CheckStore(grpc::ServerContext* call,
+                          const v1::CheckStoreRequest* request,
+                          v1::CheckStoreResponse* response) override;
+
  private:
-  [[maybe_unused]] const service::Context& context_;
-  [[maybe_unused]] CallRunner& calls_;
+  const service::Context& context_;
+  CallRunner& calls_;
 };
 
 }  // namespace warmstart::rpc

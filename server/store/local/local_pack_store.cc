@@ -1,12 +1,17 @@
 #include "server/store/local/local_pack_store.h"
 
+#include <algorithm>
 #include <future>
 #include <optional>
 #include <string>
 #include <system_error>
 #include <utility>
+#include <vector>
 
+#include "absl/base/thread_annotations.h"
+#include "absl/container/flat_hash_set.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "server/base/status_macros.h"
 #include "server/store/local/mapping_cache.h"
 #include "server/store/random_id.h"
@@ -17,19 +22,96 @@ namespace {
 // Far below the kernel's limit of 65530 mappings for a process.
 constexpr size_t kMaxMappings = 1024;
 
+// How much of a pack is read at a time where it is scanned.
+constexpr int64_t kScanBytes = int64_t{1} << 20;
+
+absl::Status CheckRange(const PackId& id, int64_t size, int64_t offset,
+                        int64_t num_bytes) {
+  if (offset >= 0 && num_bytes >= 0 && offset <= size &&
+      num_bytes <= size - offset) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(absl::StrCat("pack ", id, " has ", size,
+                                          " bytes; ", num_bytes,
+                                          " were expected at offset ", offset));
+}
+
+absl::Status LostIfNotFound(const PackId& id, absl::Status status) {
+  if (!absl::IsNotFound(status)) return status;
+  return absl::DataLossError(
+      absl::StrCat("pack ", id, " is gone: ", status.message()));
+}
+
+// The packs whose StagedPacks live. Thread-safe.
+class UnsettledPacks {
+ public:
+  void Add(const PackId& id) ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    ids_.insert(id);
+  }
+  void Remove(const PackId& id) ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    ids_.erase(id);
+  }
+  absl::flat_hash_set<PackId> All() ABSL_LOCKS_EXCLUDED(mutex_) {
+    absl::MutexLock lock(&mutex_);
+    return ids_;
+  }
+
+ private:
+  absl::Mutex mutex_;
+  absl::flat_hash_set<PackId> ids_ ABSL_GUARDED_BY(mutex_);
+};
+
+class LocalPackScanner final : public PackScanner {
+ public:
+  LocalPackScanner(PackId id, std::unique_ptr<ReadableFile> file)
+      : id_(std::move(id)), file_(std::move(file)), buffer_(kScanBytes) {}
+
+  absl::Status Scan(
+      int64_t offset, int64_t num_bytes,
+      absl::FunctionRef<absl::Status(absl::string_view)> take) override {
+    ASSIGN_OR_RETURN(const int64_t size, file_->Size());
+    RETURN_IF_ERROR(CheckRange(id_, size, offset, num_bytes));
+    while (num_bytes > 0) {
+      const absl::Span<char> into =
+          absl::MakeSpan(buffer_).subspan(0, std::min(num_bytes, kScanBytes));
+      ASSIGN_OR_RETURN(const size_t read, file_->Read(offset, into));
+      if (read < into.size()) {
+        return absl::DataLossError(
+            absl::StrCat("pack ", id_, " was cut short while it was read"));
+      }
+      RETURN_IF_ERROR(take(absl::string_view(into.data(), into.size())));
+      offset += static_cast<int64_t>(read);
+      num_bytes -= static_cast<int64_t>(read);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  const PackId id_;
+  const std::unique_ptr<ReadableFile> file_;
+  std::vector<char> buffer_;
+};
+
 class LocalStagedPack final : public StagedPack {
  public:
-  LocalStagedPack(const StorePaths& paths, FileSystem& file_system, PackId id,
+  LocalStagedPack(const StorePaths& paths, FileSystem& file_system,
+                  UnsettledPacks& unsettled, PackId id,
                   std::unique_ptr<WritableFile> file)
       : paths_(paths),
         file_system_(file_system),
+        unsettled_(unsettled),
         id_(std::move(id)),
-        file_(std::move(file)) {}
+        file_(std::move(file)) {
+    unsettled_.Add(id_);
+  }
 
   ~LocalStagedPack() override {
     if (background_sync_.has_value()) background_sync_->wait();
     // What cannot be removed now, the next start sweeps.
     if (!published_) file_system_.Remove(paths_.Staged(id_)).IgnoreError();
+    unsettled_.Remove(id_);
   }
 
   const PackId& id() const override { return id_; }
@@ -79,6 +161,7 @@ class LocalStagedPack final : public StagedPack {
 
   const StorePaths& paths_;
   FileSystem& file_system_;
+  UnsettledPacks& unsettled_;
   const PackId id_;
   const std::unique_ptr<WritableFile> file_;
   std::shared_ptr<MappedFile> mapped_;  // set by Finish
@@ -97,7 +180,7 @@ class LocalPackStore final : public PackStore {
     PackId id = RandomId();
     ASSIGN_OR_RETURN(std::unique_ptr<WritableFile> file,
                      file_system_.Create(paths_.Staged(id)));
-    return std::make_unique<LocalStagedPack>(paths_, file_system_,
+    return std::make_unique<LocalStagedPack>(paths_, file_system_, unsettled_,
                                              std::move(id), std::move(file));
   }
 
@@ -111,13 +194,45 @@ class LocalPackStore final : public PackStore {
     // it, and then reading is a SIGBUS. So the size is asked each time; it
     // costs a microsecond.
     const std::string path = paths_.Pack(id);
-    RETURN_IF_ERROR(LostIfNotFound(
-        id, CheckRange(id, file_system_.Size(path), offset, num_bytes)));
+    ASSIGN_OR_RETURN(const int64_t size, SizeOf(id));
+    RETURN_IF_ERROR(CheckRange(id, size, offset, num_bytes));
     absl::StatusOr<std::shared_ptr<MappedFile>> file = mappings_.Get(path);
     if (!file.ok()) return LostIfNotFound(id, file.status());
     const absl::string_view bytes = (*file)->bytes();
-    RETURN_IF_ERROR(CheckRange(id, bytes.size(), offset, num_bytes));
+    RETURN_IF_ERROR(
+        CheckRange(id, static_cast<int64_t>(bytes.size()), offset, num_bytes));
     return BlobData{bytes.substr(offset, num_bytes), *std::move(file)};
+  }
+
+  absl::StatusOr<std::unique_ptr<PackScanner>> OpenForScan(
+      const PackId& id) override {
+    absl::StatusOr<std::unique_ptr<ReadableFile>> file =
+        file_system_.OpenForReading(paths_.Pack(id));
+    if (!file.ok()) return LostIfNotFound(id, file.status());
+    return std::make_unique<LocalPackScanner>(id, *std::move(file));
+  }
+
+  absl::StatusOr<std::vector<PackFile>> ListSettled() override {
+    ASSIGN_OR_RETURN(const std::vector<std::string> names,
+                     file_system_.List(paths_.PacksDir()));
+    // After the names: what is not on its way now, and is among them, has
+    // arrived or failed.
+    const absl::flat_hash_set<PackId> unsettled = unsettled_.All();
+    std::vector<PackFile> files;
+    for (const std::string& name : names) {
+      if (unsettled.contains(name) || !IsRandomId(name)) continue;
+      const absl::StatusOr<int64_t> size = file_system_.Size(paths_.Pack(name));
+      if (absl::IsNotFound(size.status())) continue;  // removed meanwhile
+      RETURN_IF_ERROR(size.status());
+      files.push_back({name, *size});
+    }
+    return files;
+  }
+
+  absl::StatusOr<int64_t> SizeOf(const PackId& id) override {
+    absl::StatusOr<int64_t> size = file_system_.Size(paths_.Pack(id));
+    if (!size.ok()) return LostIfNotFound(id, size.status());
+    return size;
   }
 
   absl::Status Remove(const PackId& id) override {
@@ -144,26 +259,9 @@ class LocalPackStore final : public PackStore {
   }
 
  private:
-  static absl::Status CheckRange(const PackId& id, absl::StatusOr<int64_t> size,
-                                 int64_t offset, int64_t num_bytes) {
-    if (!size.ok()) return size.status();
-    if (offset >= 0 && num_bytes >= 0 && offset <= *size &&
-        num_bytes <= *size - offset) {
-      return absl::OkStatus();
-    }
-    return absl::DataLossError(
-        absl::StrCat("pack ", id, " has ", *size, " bytes; ", num_bytes,
-                     " were expected at offset ", offset));
-  }
-
-  static absl::Status LostIfNotFound(const PackId& id, absl::Status status) {
-    if (!absl::IsNotFound(status)) return status;
-    return absl::DataLossError(
-        absl::StrCat("pack ", id, " is gone: ", status.message()));
-  }
-
   const StorePaths paths_;
   FileSystem& file_system_;
+  UnsettledPacks unsettled_;
   MappingCache mappings_;
 };
 

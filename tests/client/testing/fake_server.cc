@@ -147,6 +147,29 @@ class FakeServerInformation : public v1::ServerInformation::Service {
   const FakeMethods& methods_;
 };
 
+class FakeAdmin : public v1::Admin::Service {
+ public:
+  explicit FakeAdmin(const FakeMethods& methods) : methods_(methods) {}
+
+  Status ScrubStore(
+      ServerContext*, const v1::ScrubStoreRequest* request,
+      grpc::ServerWriter<v1::ScrubStoreResponse>* writer) override {
+    return Answer(methods_.scrub_store, *request, writer);
+  }
+  Status ListDamagedTensors(ServerContext*,
+                            const v1::ListDamagedTensorsRequest* request,
+                            v1::ListDamagedTensorsResponse* response) override {
+    return Answer(methods_.list_damaged_tensors, *request, response);
+  }
+  Status CheckStore(ServerContext*, const v1::CheckStoreRequest* request,
+                    v1::CheckStoreResponse* response) override {
+    return Answer(methods_.check_store, *request, response);
+  }
+
+ private:
+  const FakeMethods& methods_;
+};
+
 }  // namespace
 
 class FakeServer::Services {
@@ -155,12 +178,14 @@ class FakeServer::Services {
       : model_initializer(methods),
         checkpoints(methods),
         architectures(methods),
-        server_information(methods) {}
+        server_information(methods),
+        admin(methods) {}
 
   FakeModelInitializer model_initializer;
   FakeCheckpoints checkpoints;
   FakeArchitectures architectures;
   FakeServerInformation server_information;
+  FakeAdmin admin;
 };
 
 FakeServer::FakeServer()
@@ -175,6 +200,7 @@ FakeServer::FakeServer()
   builder.RegisterService(&services_->checkpoints);
   builder.RegisterService(&services_->architectures);
   builder.RegisterService(&services_->server_information);
+  builder.RegisterService(&services_->admin);
   server_ = builder.BuildAndStart();
   address_ = absl::StrCat("127.0.0.1:", port);
   server_->GetHealthCheckService()->SetServingStatus(kNamedService, true);

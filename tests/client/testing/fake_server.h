@@ -13,6 +13,7 @@
 #include <string>
 #include <vector>
 
+#include "warmstart/v1/admin.grpc.pb.h"
 #include "warmstart/v1/architectures.grpc.pb.h"
 #include "warmstart/v1/checkpoints.grpc.pb.h"
 #include "warmstart/v1/model_initializer.grpc.pb.h"
@@ -57,6 +58,13 @@ struct FakeMethods {
       delete_architecture;
 
   Handler<v1::GetServerInfoRequest, v1::ServerInfo> get_server_info;
+
+  std::function<grpc::Status(const v1::ScrubStoreRequest&,
+                             grpc::ServerWriter<v1::ScrubStoreResponse>*)>
+      scrub_store;
+  Handler<v1::ListDamagedTensorsRequest, v1::ListDamagedTensorsResponse>
+      list_damaged_tensors;
+  Handler<v1::CheckStoreRequest, v1::CheckStoreResponse> check_store;
 };
 
 class FakeServer {
