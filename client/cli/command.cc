@@ -32,6 +32,8 @@ constexpr const Command* kCommands[] = {
     &kAdminExportCommand,
     &kAdminImportCommand,
     &kAdminGcCommand,
+    &kAdminScrubCommand,
+    &kAdminCheckCommand,
     &kHealthCommand,
     &kInfoCommand,
     &kVersionCommand,

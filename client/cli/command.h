@@ -90,6 +90,10 @@ extern const Command kAdminExportCommand;
 extern const Command kAdminImportCommand;
 // command_admin_gc.cc
 extern const Command kAdminGcCommand;
+// command_admin_scrub.cc
+extern const Command kAdminScrubCommand;
+// command_admin_check.cc
+extern const Command kAdminCheckCommand;
 // command_health.cc
 extern const Command kHealthCommand;
 // command_info.cc

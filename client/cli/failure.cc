@@ -6,6 +6,7 @@
 #include "client/cli/json.h"
 #include "client/cli/report_text.h"
 #include "client/cli/text.h"
+#include "client/cli/unsound_error.h"
 #include "client/cli/usage_error.h"
 #include "client/cpp/error.h"
 #include "nlohmann/json.hpp"
@@ -94,6 +95,7 @@ void PrintReport(const absl::Status& status, const v1::MatchReport& report,
 ExitCode ExitCodeOf(const absl::Status& status) {
   if (status.ok()) return kDone;
   if (IsUsageError(status)) return kUsage;
+  if (IsUnsoundError(status)) return kUnsound;
   if (absl::IsFailedPrecondition(status) &&
       GetErrorDetails(status).report.has_value()) {
     return kNotMet;
@@ -106,7 +108,9 @@ std::string FailureJson(const absl::Status& status) {
   nlohmann::ordered_json json;
   json["code"] = absl::StatusCodeToString(status.code());
   json["message"] = std::string(status.message());
-  json["reason"] = IsUsageError(status) ? "USAGE" : details.reason;
+  json["reason"] = IsUsageError(status)     ? "USAGE"
+                   : IsUnsoundError(status) ? "UNSOUND"
+                                            : details.reason;
   json["metadata"] = details.metadata;
   if (details.report.has_value()) {
     json["report"] = nlohmann::ordered_json::parse(

@@ -19,6 +19,8 @@ enum ExitCode {
   kUsage = 2,
   // The report missed what was demanded: strict, coverage, a mismatch policy.
   kNotMet = 3,
+  // The store was looked at, and is damaged.
+  kUnsound = 4,
 };
 
 ExitCode ExitCodeOf(const absl::Status& status);

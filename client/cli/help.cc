@@ -83,7 +83,8 @@ std::string GeneralHelp() {
       "Exit codes: 0 done; 1 the request failed; 2 the command line was "
       "wrong;\n"
       "3 the report missed what was demanded (--strict, --min-coverage, "
-      "--on-...).\n\n"
+      "--on-...);\n"
+      "4 the store is damaged (admin scrub, admin check).\n\n"
       "`warmstart help COMMAND` tells more.\n");
 }
 

@@ -13,6 +13,7 @@
 #include "client/cpp/file_set.h"
 #include "client/cpp/operation.h"
 #include "client/cpp/request_id.h"
+#include "client/cpp/scrub.h"
 #include "client/cpp/status_macros.h"
 #include "client/cpp/upload.h"
 
@@ -311,6 +312,22 @@ absl::StatusOr<v1::CollectGarbageResponse> Client::CollectGarbage(
   return Call(
       options_, request.dry_run() ? Retry::kWhenUnavailable : Retry::kNever,
       *stubs_.admin, &v1::Admin::StubInterface::CollectGarbage, request);
+}
+
+absl::StatusOr<v1::ScrubResult> Client::ScrubStore(
+    const ProgressCallback& progress) {
+  return Scrub(*stubs_.admin, options_, progress);
+}
+
+absl::StatusOr<v1::ListDamagedTensorsResponse> Client::ListDamagedTensors() {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.admin,
+              &v1::Admin::StubInterface::ListDamagedTensors,
+              v1::ListDamagedTensorsRequest());
+}
+
+absl::StatusOr<v1::CheckStoreResponse> Client::CheckStore() {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.admin,
+              &v1::Admin::StubInterface::CheckStore, v1::CheckStoreRequest());
 }
 
 }  // namespace warmstart::client

@@ -168,6 +168,11 @@ class Client {
   // May take as long as the copying of all that is stored.
   absl::StatusOr<v1::CollectGarbageResponse> CollectGarbage(
       const v1::CollectGarbageRequest& request);
+  // Also fails as Scrub (client/cpp/scrub.h) does.
+  absl::StatusOr<v1::ScrubResult> ScrubStore(
+      const ProgressCallback& progress = {});
+  absl::StatusOr<v1::ListDamagedTensorsResponse> ListDamagedTensors();
+  absl::StatusOr<v1::CheckStoreResponse> CheckStore();
 
  private:
   const Stubs stubs_;

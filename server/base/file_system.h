@@ -24,6 +24,22 @@ class MappedFile {
   virtual absl::string_view bytes() const = 0;
 };
 
+// A file that is read by calls and not through a mapping, where a page that the
+// disk cannot read would end the process. As far as nobody else uses them, the
+// kernel's copies of its pages are dropped when it is opened and as it is read:
+// it is the disk that is read, and memory is left to others. Not thread-safe.
+class ReadableFile {
+ public:
+  virtual ~ReadableFile() = default;
+
+  virtual absl::StatusOr<int64_t> Size() = 0;
+  // Fills `into` with the bytes from `offset` on, and returns how many there
+  // were, fewer only at the end of the file. DATA_LOSS where the disk cannot
+  // read them (EIO).
+  virtual absl::StatusOr<size_t> Read(int64_t offset,
+                                      absl::Span<char> into) = 0;
+};
+
 // A file that is being written. Not thread-safe.
 class WritableFile {
  public:
@@ -53,6 +69,8 @@ class FileSystem {
   virtual absl::StatusOr<std::unique_ptr<WritableFile>> Create(
       const std::string& path) = 0;
   virtual absl::StatusOr<std::shared_ptr<MappedFile>> Map(
+      const std::string& path) = 0;
+  virtual absl::StatusOr<std::unique_ptr<ReadableFile>> OpenForReading(
       const std::string& path) = 0;
   virtual absl::StatusOr<int64_t> Size(const std::string& path) = 0;
   // Replaces `to` where it exists.

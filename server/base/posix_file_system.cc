@@ -102,6 +102,52 @@ class PosixMappedFile final : public MappedFile {
   const size_t size_;
 };
 
+class PosixReadableFile final : public ReadableFile {
+ public:
+  PosixReadableFile(std::string path, Descriptor fd)
+      : path_(std::move(path)), fd_(std::move(fd)) {
+    DropFromMemory(0, 0);  // 0: to its end
+  }
+
+  absl::StatusOr<int64_t> Size() override {
+    struct stat info;
+    if (::fstat(fd_.get(), &info) != 0) {
+      return ErrnoStatus(errno, "stat", path_);
+    }
+    return info.st_size;
+  }
+
+  absl::StatusOr<size_t> Read(int64_t offset, absl::Span<char> into) override {
+    size_t done = 0;
+    while (done < into.size()) {
+      const ssize_t size = RetryOnEintr([&] {
+        return ::pread(fd_.get(), into.data() + done, into.size() - done,
+                       offset + static_cast<int64_t>(done));
+      });
+      if (size < 0) return ReadError(errno);
+      if (size == 0) break;
+      done += static_cast<size_t>(size);
+    }
+    if (done > 0) DropFromMemory(offset, done);
+    return done;
+  }
+
+ private:
+  // A hint, as far as nobody has the pages mapped or has written to them.
+  void DropFromMemory(int64_t offset, size_t size) {
+    ::posix_fadvise(fd_.get(), offset, static_cast<off_t>(size),
+                    POSIX_FADV_DONTNEED);
+  }
+
+  absl::Status ReadError(int error) const {
+    const absl::Status status = ErrnoStatus(error, "read", path_);
+    return error == EIO ? absl::DataLossError(status.message()) : status;
+  }
+
+  const std::string path_;
+  const Descriptor fd_;
+};
+
 class PosixWritableFile final : public WritableFile {
  public:
   PosixWritableFile(std::string path, Descriptor fd)
@@ -210,6 +256,12 @@ class RealFileSystem final : public FileSystem {
         ::mmap(nullptr, size, PROT_READ, MAP_SHARED, fd.get(), 0);
     if (address == MAP_FAILED) return ErrnoStatus(errno, "map", path);
     return std::make_shared<PosixMappedFile>(address, size);
+  }
+
+  absl::StatusOr<std::unique_ptr<ReadableFile>> OpenForReading(
+      const std::string& path) override {
+    ASSIGN_OR_RETURN(Descriptor fd, Open(path, O_RDONLY, "open"));
+    return std::make_unique<PosixReadableFile>(path, std::move(fd));
   }
 
   absl::StatusOr<int64_t> Size(const std::string& path) override {

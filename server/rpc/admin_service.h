@@ -27,6 +27,15 @@ class AdminService final : public v1::Admin::Service {
   grpc::Status CollectGarbage(grpc::ServerContext* call,
                               const v1::CollectGarbageRequest* request,
                               v1::CollectGarbageResponse* response) override;
+  grpc::Status ScrubStore(
+      grpc::ServerContext* call, const v1::ScrubStoreRequest* request,
+      grpc::ServerWriter<v1::ScrubStoreResponse>* stream) override;
+  grpc::Status ListDamagedTensors(
+      grpc::ServerContext* call, const v1::ListDamagedTensorsRequest* request,
+      v1::ListDamagedTensorsResponse* response) override;
+  grpc::Status CheckStore(grpc::ServerContext* call,
+                          const v1::CheckStoreRequest* request,
+                          v1::CheckStoreResponse* response) override;
 
  private:
   const service::Context& context_;

@@ -1,7 +1,9 @@
 #include "server/service/lost_tensor.h"
 
+#include <map>
 #include <optional>
 #include <string>
+#include <utility>
 
 #include "absl/status/statusor.h"
 #include "absl/strings/str_cat.h"
@@ -31,14 +33,14 @@ absl::Status NameLostTensor(const absl::Status& status,
   if (!digest.ok()) return status;
   for (const ManifestEntry& entry : manifest.entries) {
     if (!Needs(manifest, entry, *digest)) continue;
+    std::map<std::string, std::string> metadata = info->metadata;
+    metadata["checkpoint"] = checkpoint.ToString();
+    metadata["key"] = entry.key;
     return WithErrorInfo(
         absl::DataLossError(absl::StrCat("tensor '", entry.key, "' of ",
                                          checkpoint.ToString(),
                                          " is lost: ", status.message())),
-        info->reason,
-        {{"checkpoint", checkpoint.ToString()},
-         {"digest", text->second},
-         {"key", entry.key}});
+        info->reason, std::move(metadata));
   }
   return status;
 }

@@ -86,8 +86,11 @@ absl::StatusOr<WarmStartResult> Execute(const Job& job, planner::Plan plan,
     result.verdict = CheckFinite(loaded.counts, result.report);
     if (!result.verdict.ok()) return result;
   }
-  ASSIGN_OR_RETURN(result.checkpoint, Commit(job, std::move(loaded.manifest),
-                                             result.report, load.seed, *draft));
+  absl::StatusOr<store::Checkpoint> committed =
+      Commit(job, std::move(loaded.manifest), result.report, load.seed, *draft);
+  // What would only refer to a tensor in quarantine would be born damaged.
+  if (!committed.ok()) return NameLostSource(committed.status(), job.sources);
+  result.checkpoint = *std::move(committed);
   return result;
 }
 

@@ -27,6 +27,7 @@
 #include "server/model/digest.h"
 #include "server/model/manifest.h"
 #include "server/model/resource_name.h"
+#include "server/store/care.h"
 #include "server/store/maintenance/collection.h"
 #include "server/store/pack_store.h"
 #include "server/store/snapshot.h"
@@ -66,6 +67,26 @@ struct BlobLocation {
   Blob blob;
   PackId pack;  // "" where the catalog keeps it, and for the empty blob
   int64_t offset = 0;
+  // When its bytes were found to be damaged or gone: it is in quarantine.
+  std::optional<absl::Time> damage_time;
+};
+
+// Where a walk over all blobs stands; the catalog's own business.
+struct BlobCursor {
+  int64_t pack = 0;
+  int64_t blob = 0;
+};
+
+struct BlobTotals {
+  int64_t num_blobs = 0;
+  int64_t num_bytes = 0;
+};
+
+// What a look at the whole catalog found.
+struct CatalogCheck {
+  int64_t num_checkpoints = 0;
+  int64_t num_blobs = 0;
+  std::vector<PackFile> packs;  // as it knows them
 };
 
 // How much of a pack is needed.
@@ -82,6 +103,9 @@ struct CommitResult {
   // Those of the packs given that the catalog has no use for: other packs hold
   // their blobs. The caller removes them.
   std::vector<PackId> unused_packs;
+  // Packs that are no longer in the catalog, since all that was left in them
+  // was damaged, and was placed anew. The caller removes them, too.
+  std::vector<PackId> emptied_packs;
 };
 
 // Empty fields do not filter. An architecture without a version stands for all
@@ -122,7 +146,8 @@ class Catalog {
   virtual ~Catalog() = default;
 
   // Makes the checkpoint `name`. One of `blobs` that the catalog knows already
-  // stays where it was; one that the manifest does not need is not recorded.
+  // stays where it was, unless it is damaged there; one that the manifest does
+  // not need is not recorded.
   // Where the request_id is known, returns the checkpoint of the first request,
   // with all packs unused. The errors are those of Draft::Commit, and
   // INVALID_ARGUMENT for a manifest that contradicts itself or its blobs.
@@ -242,6 +267,31 @@ class Catalog {
   virtual absl::Status Settle() = 0;
 
   virtual absl::StatusOr<CatalogSpace> MeasureSpace() = 0;
+
+  // Of all blobs but the empty one.
+  virtual absl::StatusOr<BlobTotals> CountBlobs() = 0;
+  // The next `limit` blobs but the empty one, pack by pack, those that the
+  // catalog keeps first; none at the end. A walk of several calls meets each
+  // blob that is there from its beginning to its end, but for those that a
+  // commit places anew meanwhile.
+  virtual absl::StatusOr<std::vector<BlobLocation>> NextBlobs(
+      BlobCursor& cursor, int limit) = 0;
+
+  // Puts those of `blobs` into quarantine that still lie where they are said to
+  // lie, and are not in it yet. The bytes that the catalog keeps are looked at
+  // once more. Returns how many they were.
+  virtual absl::StatusOr<int64_t> MarkDamaged(
+      absl::Span<const BlobLocation> blobs, absl::Time damage_time) = 0;
+  // Takes those of `blobs` out that still lie there. Returns how many.
+  virtual absl::StatusOr<int64_t> MarkIntact(
+      absl::Span<const BlobLocation> blobs) = 0;
+  // What is in quarantine. Costs a scan of all entries, where there is any.
+  virtual absl::StatusOr<Damage> FindDamage(const DamageLimits& limits) = 0;
+
+  // Looks at every row, on one state of the catalog, and tells `finding`, in
+  // words, what contradicts what. The packs are not looked at.
+  virtual absl::StatusOr<CatalogCheck> Check(
+      absl::FunctionRef<void(std::string)> finding) = 0;
 };
 
 }  // namespace warmstart::store

@@ -16,7 +16,10 @@
 #include "server/store/composed_snapshot.h"
 #include "server/store/draft.h"
 #include "server/store/errors.h"
+#include "server/store/maintenance/blob_examiner.h"
+#include "server/store/maintenance/check.h"
 #include "server/store/maintenance/collector.h"
+#include "server/store/maintenance/scrub.h"
 #include "server/store/manifest_cache.h"
 #include "server/store/page_token.h"
 #include "server/store/read_verifier.h"
@@ -258,8 +261,9 @@ class ComposedStore final : public Store {
     std::vector<std::optional<Blob>> blobs;
     blobs.reserve(locations.size());
     for (const std::optional<BlobLocation>& location : locations) {
-      blobs.push_back(location.has_value() ? std::optional(location->blob)
-                                           : std::nullopt);
+      const bool is_held =
+          location.has_value() && !location->damage_time.has_value();
+      blobs.push_back(is_held ? std::optional(location->blob) : std::nullopt);
     }
     return blobs;
   }
@@ -272,12 +276,16 @@ class ComposedStore final : public Store {
   absl::StatusOr<BlobData> OpenBlob(const Digest& digest) override {
     ASSIGN_OR_RETURN(BlobLocation location, Locate(digest));
     for (int attempt = 1;; ++attempt) {
+      if (location.damage_time.has_value()) {
+        return BlobDamaged(digest, *location.damage_time);
+      }
       absl::StatusOr<BlobData> data = Read(location);
       const bool is_lost = absl::IsDataLoss(data.status());
       if (!is_lost && !absl::IsNotFound(data.status())) return data;
       ASSIGN_OR_RETURN(BlobLocation again, Locate(digest));
-      if ((is_lost && again.pack == location.pack) ||
-          attempt == kMaxReadAttempts) {
+      const bool stays = is_lost && again.pack == location.pack;
+      if (stays) Quarantine(location);
+      if (stays || attempt == kMaxReadAttempts) {
         return WithErrorInfo(absl::DataLossError(data.status().message()),
                              reason::kDataLoss, {{"digest", digest.ToHex()}});
       }
@@ -292,6 +300,19 @@ class ComposedStore final : public Store {
   absl::StatusOr<Collection> CollectGarbage(
       const CollectOptions& options) override {
     return collector_.Collect(options);
+  }
+
+  absl::StatusOr<ScrubResult> Scrub(ScrubReporter report) override {
+    return ScrubBlobs(*packs_, *catalog_, clock_, report,
+                      [this](const BlobLocation& blob) { Suspect(blob); });
+  }
+
+  absl::StatusOr<Damage> FindDamage() override {
+    return catalog_->FindDamage(DamageLimits());
+  }
+
+  absl::StatusOr<CheckResult> Check() override {
+    return CheckStore(*packs_, *catalog_);
   }
 
  private:
@@ -332,6 +353,23 @@ class ComposedStore final : public Store {
                                         location.blob.num_bytes));
     RETURN_IF_ERROR(verifier_.Check(location, data.bytes));
     return data;
+  }
+
+  // After a read that found the blob damaged or gone, if another look does,
+  // too. Where the catalog cannot be written, the next read finds it again.
+  void Quarantine(const BlobLocation& location) {
+    const absl::Status found =
+        BlobExaminer(*packs_, *catalog_).Examine(location, [](int64_t) {
+          return absl::OkStatus();
+        });
+    if (!absl::IsDataLoss(found)) return;
+    catalog_->MarkDamaged({&location, 1}, clock_.Now()).IgnoreError();
+    Suspect(location);
+  }
+
+  // What else lies in a pack that is damaged is looked at again.
+  void Suspect(const BlobLocation& location) {
+    if (!location.pack.empty()) verifier_.Forget(location.pack);
   }
 
   // NOT_FOUND where it was deleted meanwhile.

@@ -4,6 +4,7 @@
 #include <cstdint>
 #include <future>
 #include <limits>
+#include <optional>
 #include <utility>
 #include <vector>
 
@@ -20,7 +21,7 @@ namespace warmstart::store {
 namespace {
 
 // How often a commit is tried when blobs that it could have brought itself, but
-// found in the store, are deleted under its hands.
+// found in the store, are deleted or found to be damaged under its hands.
 constexpr int kMaxAttempts = 3;
 
 // What a disk syncs in a millisecond or so.
@@ -168,7 +169,8 @@ class ComposedDraft final : public Draft {
     const CheckpointName name = CheckpointName::Random();
     absl::StatusOr<Checkpoint> result = TryCommit(name, checkpoint);
     for (int attempt = 1; attempt < kMaxAttempts && !added_.empty() &&
-                          absl::IsAborted(result.status());
+                          (absl::IsAborted(result.status()) ||
+                           absl::IsDataLoss(result.status()));
          ++attempt) {
       result = TryCommit(name, checkpoint);
     }
@@ -237,6 +239,7 @@ class ComposedDraft final : public Draft {
       return result.status();
     }
     for (const PackId& id : result->unused_packs) RemovePack(id);
+    for (const PackId& id : result->emptied_packs) RemovePack(id);
     return std::move(result->checkpoint);
   }
 
@@ -352,7 +355,7 @@ class ComposedDraft final : public Draft {
     return wanted;
   }
 
-  // Which of the files' blobs the store does not hold.
+  // Which of the files' blobs the store does not hold, or holds in quarantine.
   absl::StatusOr<absl::flat_hash_set<Digest>> FindUnknownBlobs() {
     absl::flat_hash_set<Digest> unknown;
     for (const auto& file : files_) {
@@ -363,7 +366,10 @@ class ComposedDraft final : public Draft {
     const std::vector<Digest> digests(unknown.begin(), unknown.end());
     ASSIGN_OR_RETURN(const auto locations, catalog_.FindBlobs(digests));
     for (size_t i = 0; i < digests.size(); ++i) {
-      if (locations[i].has_value()) unknown.erase(digests[i]);
+      const std::optional<BlobLocation>& location = locations[i];
+      if (location.has_value() && !location->damage_time.has_value()) {
+        unknown.erase(digests[i]);
+      }
     }
     return unknown;
   }

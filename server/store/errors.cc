@@ -2,6 +2,7 @@
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "server/base/error_info.h"
 
 namespace warmstart::store {
@@ -28,6 +29,17 @@ absl::Status ArchitectureNotFound(const ArchitectureName& name) {
 absl::Status BlobNotFound(const Digest& digest) {
   return absl::NotFoundError(
       absl::StrCat("the store holds no bytes with SHA-256 ", digest.ToHex()));
+}
+
+absl::Status BlobDamaged(const Digest& digest, absl::Time damage_time) {
+  const std::string time =
+      absl::FormatTime(absl::RFC3339_sec, damage_time, absl::UTCTimeZone());
+  return WithErrorInfo(absl::DataLossError(absl::StrCat(
+                           "the bytes with SHA-256 ", digest.ToHex(),
+                           " were found to be damaged or gone at ", time,
+                           "; saving a file that has them brings them back")),
+                       reason::kDataLoss,
+                       {{"digest", digest.ToHex()}, {"damage_time", time}});
 }
 
 absl::Status CheckpointInUse(const CheckpointName& name,

@@ -8,6 +8,7 @@
 
 #include "absl/status/status.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "server/model/digest.h"
 #include "server/model/resource_name.h"
 
@@ -17,6 +18,8 @@ absl::Status CheckpointNotFound(const CheckpointName& name);
 absl::Status AliasNotFound(const AliasName& alias);
 absl::Status ArchitectureNotFound(const ArchitectureName& name);
 absl::Status BlobNotFound(const Digest& digest);
+// DATA_LOSS: it is in quarantine since `damage_time`.
+absl::Status BlobDamaged(const Digest& digest, absl::Time damage_time);
 
 // FAILED_PRECONDITION: `aliases` point to it.
 absl::Status CheckpointInUse(const CheckpointName& name,

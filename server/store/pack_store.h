@@ -19,6 +19,7 @@
 #include <vector>
 
 #include "absl/container/flat_hash_set.h"
+#include "absl/functional/function_ref.h"
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
@@ -73,6 +74,21 @@ struct PackFile {
   int64_t num_bytes = 0;
 };
 
+// Reads a pack whose bytes may be bad, and from the disk rather than from
+// memory. What cannot be read is DATA_LOSS; through a mapping, as Read gives
+// it, it would end the process. Not thread-safe.
+class PackScanner {
+ public:
+  virtual ~PackScanner() = default;
+
+  // Hands `num_bytes` at `offset` to `take`, in pieces and in their order.
+  // DATA_LOSS where they are not all there; the status of `take` where that is
+  // not OK.
+  virtual absl::Status Scan(
+      int64_t offset, int64_t num_bytes,
+      absl::FunctionRef<absl::Status(absl::string_view)> take) = 0;
+};
+
 // Thread-safe. Outlives its StagedPacks and PackHolds.
 class PackStore {
  public:
@@ -88,10 +104,16 @@ class PackStore {
   virtual absl::StatusOr<BlobData> Read(const PackId& id, int64_t offset,
                                         int64_t num_bytes) = 0;
 
+  // DATA_LOSS when the pack is not there.
+  virtual absl::StatusOr<std::unique_ptr<PackScanner>> OpenForScan(
+      const PackId& id) = 0;
+
   // All published packs but those whose StagedPack lives, which may be on their
   // way into a catalog. One of these that the catalog does not know, when it is
   // asked afterwards, is nobody's.
   virtual absl::StatusOr<std::vector<PackFile>> ListSettled() = 0;
+  // DATA_LOSS when the pack is not there.
+  virtual absl::StatusOr<int64_t> SizeOf(const PackId& id) = 0;
 
   // OK when there is no such pack. A crash may bring it back; then no catalog
   // knows it, and Sweep removes it again.

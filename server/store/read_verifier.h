@@ -35,7 +35,7 @@ class ReadVerifier {
   absl::Status Check(const BlobLocation& location, absl::string_view bytes)
       ABSL_LOCKS_EXCLUDED(mutex_);
 
-  // Of a pack that was removed.
+  // Of a pack that was removed, or that is to be looked at again.
   void Forget(const PackId& pack) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

@@ -35,6 +35,7 @@
 #include "server/model/digest.h"
 #include "server/model/manifest.h"
 #include "server/model/resource_name.h"
+#include "server/store/care.h"
 #include "server/store/maintenance/collection.h"
 #include "server/store/policy/quota.h"
 #include "server/store/policy/retention.h"
@@ -127,9 +128,13 @@ class Draft {
   // added here or that the store holds. A staged file is adopted as a pack in
   // place when at least half of its bytes are new blobs; otherwise its new
   // blobs are copied into a fresh pack. Where all new blobs together are small,
-  // they go into the catalog, and no pack is made.
+  // they go into the catalog, and no pack is made. A blob that the store holds
+  // in quarantine is new again: its bytes are taken from here, and whoever
+  // needs them has them back.
   //   ABORTED            a blob that the manifest names is no longer there (its
   //                      last checkpoint was deleted meanwhile); retry
+  //   DATA_LOSS          a blob that the manifest names, and that was not added
+  //                      here, is in quarantine; the digest is in the metadata
   //   INVALID_ARGUMENT   the request_id was used with another fingerprint
   //   RESOURCE_EXHAUSTED the disk is full, or a limit of the store is reached
   // On any error nothing has changed. When the request_id is known, returns the
@@ -282,7 +287,8 @@ class Store {
   virtual absl::StatusOr<Blob> GetBlob(const Digest& digest) = 0;
   // DATA_LOSS, with the digest in its metadata, when the blob's pack is gone or
   // too short, or, as StoreOptions has it, when its bytes are not what they
-  // were.
+  // were. Where a second look finds the same, the blob is put into quarantine,
+  // and this is DATA_LOSS without a look from then on.
   virtual absl::StatusOr<BlobData> OpenBlob(const Digest& digest) = 0;
 
   // All that the store holds at this moment, to be copied while others go on
@@ -298,6 +304,19 @@ class Store {
   // done until then, which is sound.
   virtual absl::StatusOr<Collection> CollectGarbage(
       const CollectOptions& options) = 0;
+
+  // Reads every blob from the disk, one after another in the order in which
+  // they lie, and compares it with its digest. One that is damaged, gone or
+  // cannot be read, twice, is put into quarantine; one in quarantine whose
+  // bytes are what they should be is taken out. Ends with the status of
+  // `report` where that is not OK, and with the file's error where a pack
+  // cannot be opened for another reason; what was found until then is kept.
+  virtual absl::StatusOr<ScrubResult> Scrub(ScrubReporter report) = 0;
+  // What is in quarantine, and who needs it. Reads no blob.
+  virtual absl::StatusOr<Damage> FindDamage() = 0;
+  // Whether the catalog contradicts itself or the files in packs/; changes
+  // nothing, and reads no pack.
+  virtual absl::StatusOr<CheckResult> Check() = 0;
 };
 
 }  // namespace warmstart::store

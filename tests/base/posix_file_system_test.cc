@@ -51,6 +51,30 @@ TEST_F(PosixFileSystemTest, AppendsAreReadBackInOrder) {
   EXPECT_THAT(file_system_.Size(Path("f")), IsOkAndHolds(7));
 }
 
+TEST_F(PosixFileSystemTest, CallsReadWhatIsThere) {
+  WriteFile(Path("f"), "hello, world");
+  ASSERT_OK_AND_ASSIGN(const auto file, file_system_.OpenForReading(Path("f")));
+  EXPECT_THAT(file->Size(), IsOkAndHolds(12));
+  std::string into(5, '?');
+  EXPECT_THAT(file->Read(7, absl::MakeSpan(into)), IsOkAndHolds(5));
+  EXPECT_EQ(into, "world");
+  EXPECT_THAT(file->Read(9, absl::MakeSpan(into)), IsOkAndHolds(3));
+  EXPECT_EQ(into.substr(0, 3), "rld");
+  EXPECT_THAT(file->Read(100, absl::MakeSpan(into)), IsOkAndHolds(0));
+  EXPECT_THAT(file_system_.OpenForReading(Path("no such")),
+              StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(PosixFileSystemTest, WhatTheDeviceCannotReadIsDataLoss) {
+  // A file whose first page is an input/output error, on any Linux.
+  ASSERT_OK_AND_ASSIGN(const auto file,
+                       file_system_.OpenForReading("/proc/self/mem"));
+  std::string into(5, '?');
+  EXPECT_THAT(file->Read(0, absl::MakeSpan(into)),
+              StatusIs(absl::StatusCode::kDataLoss,
+                       HasSubstr("cannot read '/proc/self/mem'")));
+}
+
 TEST_F(PosixFileSystemTest, AppendsPastTheWritebackSizeArriveWhole) {
   std::string data((size_t{20} << 20) + 13, 'x');
   for (size_t i = 0; i < data.size(); i += 997) data[i] = static_cast<char>(i);

@@ -8,6 +8,7 @@ import grpc
 import pytest
 import torch
 import warmstart
+from harness.cli import DONE, FAILED, UNSOUND, CommandLine
 from harness.server import Server
 from harness.tensors import assert_same_state, bits
 
@@ -73,6 +74,8 @@ def test_a_damaged_pack_is_an_error_that_names_the_tensor(
     # The first that is read, and is not there.
     lost = "first" if how == "deleted" else "second"
     with server.client() as client:
+        # One that only refers to them reads nothing, and finds nothing.
+        referring = client.warm_start("Same", handle).checkpoint.name
         path = tmp_path / "file"
         for _ in range(2):
             assert_lost(
@@ -82,9 +85,9 @@ def test_a_damaged_pack_is_an_error_that_names_the_tensor(
         # A warm start that has to read the values.
         for _ in range(2):
             assert_lost(lambda: client.warm_start("Halves", handle), handle, lost)
-        # One that only refers to them reads nothing, and its download fails.
-        referring = client.warm_start("Same", handle).checkpoint.name
         assert_lost(lambda: client.state_dict(referring), referring, lost)
+        # What is known to be lost is not referred to any more.
+        assert_lost(lambda: client.warm_start("Same", handle), handle, lost)
         # Whoever needs none of them is none the worse.
         other = client.save(SMALL).checkpoint.name
         assert_same_state(client.state_dict(other), SMALL)
@@ -131,6 +134,96 @@ def test_a_tensor_in_the_catalog_is_verified_too(server):
         flip_a_bit(server.data_dir / "catalog.sqlite3", bits(SMALL["small"])[:1000])
         server.restart()
         assert_lost(lambda: client.state_dict(handle), handle, "small")
+
+
+@pytest.mark.parametrize("how", ["deleted", "truncated", "flipped"])
+def test_a_scrub_names_what_is_lost_and_the_same_file_brings_it_back(
+    server, tmp_path, how
+):
+    command = CommandLine(server)
+    saved, intact, file = (tmp_path / name for name in ("saved.pt", "intact", "file"))
+    torch.save(STATE, saved)
+    handle = command.handle("save", saved)
+    command.done("download", handle, "-o", intact)
+    assert "all intact" in command.done("admin", "scrub").out
+    damage(server, "second", how)
+    lost = ["first", "second"] if how == "deleted" else ["second"]
+
+    # Though it was read intact before.
+    found = command.run("admin", "scrub", "--json")
+    assert found.code == UNSOUND
+    tensors = found.json()["damage"]["tensors"]
+    assert [tensor["uses"] for tensor in tensors] == [
+        [{"checkpoint": handle, "key": key}] for key in lost
+    ]
+    # From then on, also in the next process.
+    assert server.stop() == 0
+    server.restart()
+    listed = command.run("admin", "scrub", "--list")
+    assert listed.code == UNSOUND
+    assert handle in listed.out
+    assert all(key in listed.out for key in lost)
+    refused = command.run("download", handle, "-o", file)
+    assert refused.code == FAILED
+    assert f"'{lost[0]}' of {handle}" in refused.err
+    assert not file.exists()
+    assert command.run("admin", "check").code == UNSOUND
+
+    again = command.handle("save", saved)
+    assert "all intact" in command.done("admin", "scrub").out
+    assert "all sound" in command.done("admin", "check").out
+    command.done("download", handle, "-o", file)
+    assert file.read_bytes() == intact.read_bytes()
+    for checkpoint in (handle, again):
+        command.done("delete", checkpoint)
+    assert server.packs() == {}
+
+
+def test_a_scrub_heals_a_tensor_in_the_catalog_too(server):
+    command = CommandLine(server)
+    with server.client() as client:
+        handle = client.save(SMALL).checkpoint.name
+        assert server.stop() == 0
+        flip_a_bit(server.data_dir / "catalog.sqlite3", bits(SMALL["small"])[:1000])
+        server.restart()
+        assert command.run("admin", "scrub").code == UNSOUND
+        assert_lost(lambda: client.state_dict(handle), handle, "small")
+        client.save(SMALL)
+        assert_same_state(client.state_dict(handle), SMALL)
+    command.done("admin", "scrub")
+    command.done("admin", "check")
+
+
+def test_a_pack_that_is_put_back_is_found_intact(server):
+    command = CommandLine(server)
+    with server.client() as client:
+        handle = client.save(STATE).checkpoint.name
+        [name] = server.packs()
+        path = server.data_dir / "packs" / name
+        path.rename(server.data_dir / "away")
+        assert command.run("admin", "scrub").code == UNSOUND
+        (server.data_dir / "away").rename(path)
+        assert "2 intact again" in command.done("admin", "scrub").out
+        assert_same_state(client.state_dict(handle), STATE)
+
+
+def test_a_check_names_files_that_are_gone_and_files_that_are_nobodys(saved):
+    server, _ = saved
+    command = CommandLine(server)
+    assert "all sound" in command.done("admin", "check").out
+    [name] = server.packs()
+    orphan = "0" * 32
+    packs = server.data_dir / "packs"
+    (packs / name).rename(packs / orphan)
+    ran = command.run("admin", "check", "--json")
+    assert ran.code == UNSOUND
+    gone, nobodys = ran.json()["findings"]
+    assert name in gone
+    assert "gone" in gone
+    assert orphan in nobodys
+    # It changes nothing.
+    assert list(server.packs()) == [orphan]
+    assert command.run("admin", "scrub", "--list").code == DONE
 
 
 @pytest.mark.parametrize("how", ["garbage", "truncated"])

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 
 from harness.server import Server, binary
 
-DONE, FAILED, USAGE, NOT_MET = range(4)
+DONE, FAILED, USAGE, NOT_MET, UNSOUND = range(5)
 
 
 @dataclass

@@ -1,5 +1,6 @@
 #include "server/service/warm_start.h"
 
+#include <filesystem>
 #include <optional>
 #include <string>
 #include <thread>
@@ -76,6 +77,27 @@ class WarmStartTest : public ::testing::Test {
 
   World world_;
 };
+
+TEST_F(WarmStartTest, ASourceTensorInQuarantineIsRefusedByName) {
+  const std::string source = world_.MustSave(
+      MakeSafetensors({FloatTensor("a", {40'000}, 1), FloatTensor("b", {2})}));
+  ASSERT_OK(
+      world_.store()
+          .PutArchitecture(MakeSchema("Same", {{"a", {40'000}}, {"b", {2}}}))
+          .status());
+  ASSERT_OK(Run(RequestFor("Same", {source})).status());
+  std::filesystem::remove(world_.PackPath(world_.Packs().at(0)));
+  // Nobody has noticed yet, and nothing is read.
+  ASSERT_OK(Run(RequestFor("Same", {source})).status());
+  const Digest digest = world_.ManifestOf(source).entries[0].digest;
+  ASSERT_FALSE(world_.store().OpenBlob(digest).ok());
+  const size_t before = world_.num_checkpoints();
+  const auto refused = Run(RequestFor("Same", {source}));
+  EXPECT_THAT(refused, StatusIs(absl::StatusCode::kDataLoss,
+                                AllOf(HasSubstr("'a'"), HasSubstr(source))));
+  EXPECT_EQ(ReasonOf(refused.status()), "DATA_LOSS");
+  EXPECT_EQ(world_.num_checkpoints(), before);
+}
 
 TEST_F(WarmStartTest, AllKeysThatMatchAreLoadedAndNoByteIsStored) {
   const std::string source = SaveWhole();

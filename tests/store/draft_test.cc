@@ -158,6 +158,28 @@ class InterruptedCatalog final : public Catalog {
   absl::StatusOr<CatalogSpace> MeasureSpace() override {
     return real_->MeasureSpace();
   }
+  absl::StatusOr<BlobTotals> CountBlobs() override {
+    return real_->CountBlobs();
+  }
+  absl::StatusOr<std::vector<BlobLocation>> NextBlobs(BlobCursor& cursor,
+                                                      int limit) override {
+    return real_->NextBlobs(cursor, limit);
+  }
+  absl::StatusOr<int64_t> MarkDamaged(absl::Span<const BlobLocation> blobs,
+                                      absl::Time damage_time) override {
+    return real_->MarkDamaged(blobs, damage_time);
+  }
+  absl::StatusOr<int64_t> MarkIntact(
+      absl::Span<const BlobLocation> blobs) override {
+    return real_->MarkIntact(blobs);
+  }
+  absl::StatusOr<Damage> FindDamage(const DamageLimits& limits) override {
+    return real_->FindDamage(limits);
+  }
+  absl::StatusOr<CatalogCheck> Check(
+      absl::FunctionRef<void(std::string)> finding) override {
+    return real_->Check(finding);
+  }
 
  private:
   const std::unique_ptr<Catalog> real_;
@@ -492,6 +514,25 @@ TEST_F(DraftTest, ATensorThatIsDeletedMeanwhileButWasUploadedToo) {
   };
   tensors = Concat(Concat(kOld, kBig), kNew);
   ASSERT_OK_AND_ASSIGN(checkpoint, Save(*store_, tensors));
+  EXPECT_EQ(commits, 2);
+  EXPECT_OK(CheckReadable(*store_, checkpoint.name, tensors));
+  EXPECT_OK(CheckDisk(dir_.path()));
+}
+
+TEST_F(DraftTest, ATensorThatIsFoundToBeDamagedMeanwhileIsPlacedAgain) {
+  ASSERT_OK(Save(*store_, kOld).status());
+  ASSERT_OK(Save(*store_, kBig).status());
+  const Digest digest = Digest::Of(kOld[0].second);
+  const BlobLocation location =
+      catalog_->FindBlobs({&digest, 1}).value()[0].value();
+  int commits = 0;
+  catalog_->before_commit = [&] {
+    if (++commits > 1) return;
+    ASSERT_OK(catalog_->MarkDamaged({&location, 1}, absl::Now()).status());
+  };
+  // Of the file, the new tensor alone was to be copied.
+  const Tensors tensors = Concat(Concat(kOld, kBig), kNew);
+  ASSERT_OK_AND_ASSIGN(const Checkpoint checkpoint, Save(*store_, tensors));
   EXPECT_EQ(commits, 2);
   EXPECT_OK(CheckReadable(*store_, checkpoint.name, tensors));
   EXPECT_OK(CheckDisk(dir_.path()));

@@ -141,6 +141,62 @@ TYPED_TEST_P(PackStoreContract, ReadsOfAMissingPackAreDataLoss) {
       testing::StatusIs(absl::StatusCode::kDataLoss, ::testing::HasSubstr(id)));
 }
 
+TYPED_TEST_P(PackStoreContract, AScanHandsOutThePartInPieces) {
+  const std::string content = RandomBytes(3'000'000, 1);
+  const PackId id = this->Publish(content);
+  ASSERT_OK_AND_ASSIGN(const auto scanner, this->packs_->OpenForScan(id));
+  for (const auto& [offset, size] : std::vector<std::pair<int, int>>{
+           {0, 3'000'000}, {17, 2'500'000}, {2'999'999, 1}, {5, 0}}) {
+    std::string read;
+    EXPECT_OK(scanner->Scan(offset, size, [&](absl::string_view bytes) {
+      read.append(bytes.data(), bytes.size());
+      return absl::OkStatus();
+    }));
+    EXPECT_TRUE(read == content.substr(offset, size)) << offset;
+  }
+}
+
+TYPED_TEST_P(PackStoreContract, AScanEndsWhereItsTakerSaysSo) {
+  const PackId id = this->Publish(std::string(3'000'000, 'x'));
+  ASSERT_OK_AND_ASSIGN(const auto scanner, this->packs_->OpenForScan(id));
+  int pieces = 0;
+  EXPECT_THAT(scanner->Scan(0, 3'000'000,
+                            [&](absl::string_view) {
+                              ++pieces;
+                              return absl::CancelledError("enough");
+                            }),
+              testing::StatusIs(absl::StatusCode::kCancelled, "enough"));
+  EXPECT_EQ(pieces, 1);
+}
+
+TYPED_TEST_P(PackStoreContract, AScanOfWhatIsNotThereIsDataLoss) {
+  const PackId id = this->Publish("hello");
+  ASSERT_OK_AND_ASSIGN(const auto scanner, this->packs_->OpenForScan(id));
+  const auto take = [](absl::string_view) { return absl::OkStatus(); };
+  EXPECT_THAT(scanner->Scan(1, 5, take),
+              testing::StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(this->packs_->OpenForScan(RandomId()),
+              testing::StatusIs(absl::StatusCode::kDataLoss));
+  EXPECT_THAT(this->packs_->SizeOf(RandomId()),
+              testing::StatusIs(absl::StatusCode::kDataLoss));
+}
+
+TYPED_TEST_P(PackStoreContract, APackIsSettledOnceItsStagedPackIsGone) {
+  const PackId first = this->Publish("hello");
+  EXPECT_THAT(this->packs_->SizeOf(first), testing::IsOkAndHolds(5));
+  ASSERT_OK_AND_ASSIGN(auto staged, this->packs_->Stage());
+  ASSERT_OK(staged->Append("on its way"));
+  ASSERT_OK(staged->Publish());
+  ASSERT_OK_AND_ASSIGN(std::vector<PackFile> files,
+                       this->packs_->ListSettled());
+  ASSERT_THAT(files, ::testing::SizeIs(1));
+  EXPECT_EQ(files[0].id, first);
+  EXPECT_EQ(files[0].num_bytes, 5);
+  staged.reset();
+  ASSERT_OK_AND_ASSIGN(files, this->packs_->ListSettled());
+  EXPECT_THAT(files, ::testing::SizeIs(2));
+}
+
 TYPED_TEST_P(PackStoreContract, RemovedPacksAreGoneButStayReadableWhereHeld) {
   const PackId id = this->Publish("content");
   ASSERT_OK_AND_ASSIGN(const BlobData held, this->packs_->Read(id, 0, 7));
@@ -208,8 +264,11 @@ REGISTER_TYPED_TEST_SUITE_P(
     FinishedBytesStayThereAfterPublishAndRemove, AppendAfterFinishIsRefused,
     AMappingIsZerosThenWhatIsWritten, AnEmptyPackIsAPack, WhatIsDroppedIsGone,
     PublishedPacksOutliveTheirWriterAndAReopening, ReadsOutsideAPackAreDataLoss,
-    ReadsOfAMissingPackAreDataLoss, RemovedPacksAreGoneButStayReadableWhereHeld,
-    ReadBytesOutliveTheStore, SweepKeepsWhatIsKnownAndNothingElse);
+    ReadsOfAMissingPackAreDataLoss, AScanHandsOutThePartInPieces,
+    AScanEndsWhereItsTakerSaysSo, AScanOfWhatIsNotThereIsDataLoss,
+    APackIsSettledOnceItsStagedPackIsGone,
+    RemovedPacksAreGoneButStayReadableWhereHeld, ReadBytesOutliveTheStore,
+    SweepKeepsWhatIsKnownAndNothingElse);
 
 }  // namespace warmstart::store
 

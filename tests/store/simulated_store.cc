@@ -1,6 +1,7 @@
 #include "tests/store/simulated_store.h"
 
 #include <utility>
+#include <vector>
 
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
@@ -9,6 +10,7 @@
 #include "server/store/local/local_pack_store.h"
 #include "server/store/local/paths.h"
 #include "server/store/sqlite/sqlite_catalog.h"
+#include "server/store/sqlite/sqlite_db.h"
 #include "tests/store/store_test_util.h"
 
 namespace warmstart::store {
@@ -23,8 +25,13 @@ absl::StatusOr<std::string> DescribeTensors(Store& store,
   ASSIGN_OR_RETURN(const auto manifest, store.GetManifest(name));
   std::string text;
   for (const ManifestEntry& entry : manifest->entries) {
-    ASSIGN_OR_RETURN(const BlobData data, store.OpenBlob(entry.digest));
-    if (Digest::Of(data.bytes) != entry.digest) {
+    const absl::StatusOr<BlobData> data = store.OpenBlob(entry.digest);
+    if (absl::IsDataLoss(data.status())) {
+      absl::StrAppend(&text, " ", entry.key, "=lost");
+      continue;
+    }
+    RETURN_IF_ERROR(data.status());
+    if (Digest::Of(data->bytes) != entry.digest) {
       return absl::DataLossError(absl::StrCat(entry.key, " has other bytes"));
     }
     absl::StrAppend(&text, " ", entry.key, "=", entry.digest.ToHex());
@@ -67,6 +74,30 @@ absl::Status SimulatedStore::Open() {
   ASSIGN_OR_RETURN(parts.packs, OpenLocalPackStore(paths, *disk_));
   ASSIGN_OR_RETURN(store_, ComposeStore(std::move(parts)));
   return absl::OkStatus();
+}
+
+absl::Status SimulatedStore::Spoil(const std::string& bytes) {
+  const StorePaths paths(kDataDir);
+  ASSIGN_OR_RETURN(const std::unique_ptr<SqliteDb> db,
+                   SqliteDb::Open(paths.Catalog()));
+  RETURN_IF_ERROR(
+      db->Run("UPDATE small_blobs SET bytes = zeroblob(?1) "
+              "WHERE bytes = ?2",
+              bytes.size(), SqliteBytes{bytes}));
+  if (db->num_changes() > 0) return absl::OkStatus();
+  ASSIGN_OR_RETURN(const std::vector<std::string> packs,
+                   disk_->List(paths.PacksDir()));
+  for (const std::string& pack : packs) {
+    ASSIGN_OR_RETURN(const auto file, disk_->Map(paths.Pack(pack)));
+    const size_t offset = file->bytes().find(bytes);
+    if (offset == absl::string_view::npos) continue;
+    std::shared_ptr<testing::SimulatedDisk::Inode> inode;
+    disk_->Open(paths.Pack(pack), /*create=*/false, inode);
+    disk_->Write(*inode, static_cast<int64_t>(offset), "spoilt");
+    disk_->Sync(*inode);
+    return absl::OkStatus();
+  }
+  return absl::NotFoundError("there are no such bytes");
 }
 
 absl::StatusOr<std::string> SimulatedStore::Describe() {

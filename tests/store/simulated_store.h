@@ -31,10 +31,13 @@ class SimulatedStore {
   // Only while it is open.
   Store& store() { return *store_; }
 
+  // Damages a tensor behind the store's back, in its pack or in the catalog.
+  absl::Status Spoil(const std::string& bytes);
+
   // Everything that the store holds, but for names that were drawn at random,
   // in words; two stores that hold the same are described the same. The bytes
-  // of every tensor are read, and DATA_LOSS where they are not what their
-  // digest says.
+  // of every tensor are read: those that the store says are lost are described
+  // so, and DATA_LOSS where it hands out others than their digest says.
   absl::StatusOr<std::string> Describe();
 
   // Whether the disk holds what the catalog names and nothing else, and whether

@@ -15,8 +15,9 @@ namespace warmstart::store {
 namespace {
 
 // What is there: a checkpoint with a pack of its own, two that share one, one
-// that has expired, one in whose pack more is dead than live, and one whose
-// tensors lie in the catalog.
+// that has expired, one in whose pack more is dead than live, one whose
+// tensors lie in the catalog, and of the first and last kind one whose tensor is
+// damaged.
 const Tensors kOwn = {{"own", RandomBytes(140'000, 1)}};
 const Tensors kShared = {{"shared", RandomBytes(150'000, 2)}};
 const Tensors kExpired = {{"expired", RandomBytes(145'000, 4)}};
@@ -24,6 +25,8 @@ const Tensors kSparse = {{"live", RandomBytes(20'000, 5)},
                          {"also live", RandomBytes(10'000, 6)}};
 const Tensors kDead = {{"dead", RandomBytes(151'000, 7)}};
 const Tensors kSmall = {{"small", RandomBytes(500, 3)}};
+const Tensors kDamaged = {{"damaged", RandomBytes(160'000, 8)}};
+const Tensors kSmallDamaged = {{"small damaged", RandomBytes(600, 9)}};
 
 // What comes.
 const Tensors kPack = {{"a", RandomBytes(135'000, 10)},
@@ -94,6 +97,10 @@ absl::Status Delete(Store& store, const char* alias) {
   return store.DeleteCheckpoint(name, /*force=*/true);
 }
 
+absl::StatusOr<ScrubResult> Scrub(Store& store) {
+  return store.Scrub([](const ScrubProgress&) { return absl::OkStatus(); });
+}
+
 absl::Status CopyTheLog(SimulatedStore&) {
   ASSIGN_OR_RETURN(
       const std::unique_ptr<SqliteDb> db,
@@ -101,7 +108,8 @@ absl::Status CopyTheLog(SimulatedStore&) {
   return db->Run("PRAGMA wal_checkpoint(RESTART)");
 }
 
-absl::Status Prepare(Store& store) {
+absl::Status Prepare(SimulatedStore& simulated) {
+  Store& store = simulated.store();
   RETURN_IF_ERROR(store.PutArchitecture(MakeArchitecture("Old", 3)).status());
   RETURN_IF_ERROR(Answer(Save(store, kOwn,
                               {.labels = {{"kind", "own"}},
@@ -118,7 +126,15 @@ absl::Status Prepare(Store& store) {
   RETURN_IF_ERROR(
       Answer(SaveReferences(store, kSparse, {.alias = MakeAlias("sparse")})));
   RETURN_IF_ERROR(Delete(store, "whole"));
-  return Answer(Save(store, kSmall, {.alias = MakeAlias("small")}));
+  RETURN_IF_ERROR(Answer(Save(store, kSmall, {.alias = MakeAlias("small")})));
+  RETURN_IF_ERROR(
+      Answer(Save(store, kDamaged, {.alias = MakeAlias("damaged")})));
+  RETURN_IF_ERROR(Answer(
+      Save(store, kSmallDamaged, {.alias = MakeAlias("small-damaged")})));
+  for (const Tensors& damaged : {kDamaged, kSmallDamaged}) {
+    RETURN_IF_ERROR(simulated.Spoil(damaged[0].second));
+  }
+  return Scrub(store).status();
 }
 
 }  // namespace
@@ -127,7 +143,7 @@ absl::StatusOr<std::unique_ptr<testing::SimulatedDisk>> PreparedDisk(
     Before before) {
   SimulatedStore simulated(std::make_unique<testing::SimulatedDisk>());
   RETURN_IF_ERROR(simulated.Open());
-  RETURN_IF_ERROR(Prepare(simulated.store()));
+  RETURN_IF_ERROR(Prepare(simulated));
   if (before == Before::kStopped) simulated.Close();
   return simulated.disk().AfterPowerLoss(testing::PowerLoss::kLosesNothing, 0);
 }
@@ -180,6 +196,34 @@ const std::vector<StoreOperation>& StoreOperations() {
          return Delete(s.store(), "own");
        },
        20},
+      {"SaveThatHealsAPack",
+       [](SimulatedStore& s) {
+         return Answer(Save(s.store(), kDamaged, Request()));
+       },
+       10},
+      {"SaveThatHealsTheCatalog",
+       [](SimulatedStore& s) {
+         return Answer(Save(s.store(), kSmallDamaged, Request()));
+       },
+       3},
+      {"SaveThatHealsBothInAPack",
+       [](SimulatedStore& s) {
+         return Answer(
+             Save(s.store(), {kDamaged[0], kSmallDamaged[0]}, Request()));
+       },
+       10},
+      {"DeleteOfADamagedPack",
+       [](SimulatedStore& s) { return Delete(s.store(), "damaged"); }, 3},
+      {"DeleteOfWhatIsDamagedInTheCatalog",
+       [](SimulatedStore& s) { return Delete(s.store(), "small-damaged"); }, 2},
+      {"ScrubThatFindsNothingNew",
+       [](SimulatedStore& s) -> absl::Status {
+         ASSIGN_OR_RETURN(const ScrubResult result, Scrub(s.store()));
+         return result.damage.num_blobs == 2
+                    ? absl::OkStatus()
+                    : absl::UnknownError("it did find something");
+       },
+       0},
       {"SetAlias",
        [](SimulatedStore& s) -> absl::Status {
          ASSIGN_OR_RETURN(const CheckpointName name,

@@ -1,7 +1,10 @@
 #include "tests/store/store_test_util.h"
 
 #include <algorithm>
+#include <cstdlib>
 #include <filesystem>
+#include <fstream>
+#include <iterator>
 #include <random>
 
 #include "absl/container/flat_hash_set.h"
@@ -200,6 +203,16 @@ int64_t PackBytes(const std::string& data_dir) {
     bytes += static_cast<int64_t>(entry.file_size());
   }
   return bytes;
+}
+
+void FlipBit(const std::string& path, absl::string_view bytes) {
+  std::fstream file(path, std::ios::in | std::ios::out | std::ios::binary);
+  std::string content((std::istreambuf_iterator<char>(file)), {});
+  const size_t position = content.find(std::string(bytes));
+  if (position == std::string::npos) std::abort();
+  const size_t middle = position + bytes.size() / 2;
+  file.seekp(static_cast<std::streamoff>(middle));
+  file.put(static_cast<char>(content[middle] ^ 1));
 }
 
 absl::Status CheckDisk(const std::string& data_dir, FileSystem& file_system) {

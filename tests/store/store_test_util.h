@@ -67,6 +67,10 @@ std::vector<std::string> FilesIn(const std::string& directory);
 // The sum of the sizes of all packs.
 int64_t PackBytes(const std::string& data_dir);
 
+// Flips one bit in the middle of `bytes`, wherever they are in the file; aborts
+// where they are not there.
+void FlipBit(const std::string& path, absl::string_view bytes);
+
 // OK when the folder holds what the catalog names and nothing else: every pack
 // is there, as long as the catalog says, with all of its blobs inside; no file
 // is there that is no pack; nothing is staged. Also that every blob is

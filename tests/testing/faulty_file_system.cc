@@ -78,6 +78,25 @@ class FaultyFileSystem::File final : public WritableFile {
   Plan& plan_;
 };
 
+class FaultyFileSystem::Reader final : public ReadableFile {
+ public:
+  Reader(std::unique_ptr<ReadableFile> real, Plan& plan)
+      : real_(std::move(real)), plan_(plan) {}
+
+  absl::StatusOr<int64_t> Size() override {
+    RETURN_IF_ERROR(plan_.Step());
+    return real_->Size();
+  }
+  absl::StatusOr<size_t> Read(int64_t offset, absl::Span<char> into) override {
+    RETURN_IF_ERROR(plan_.Step());
+    return real_->Read(offset, into);
+  }
+
+ private:
+  const std::unique_ptr<ReadableFile> real_;
+  Plan& plan_;
+};
+
 FaultyFileSystem::FaultyFileSystem(FileSystem& real)
     : real_(real), plan_(std::make_unique<Plan>()) {}
 FaultyFileSystem::~FaultyFileSystem() = default;
@@ -108,6 +127,14 @@ absl::StatusOr<std::shared_ptr<MappedFile>> FaultyFileSystem::Map(
     const std::string& path) {
   RETURN_IF_ERROR(plan_->Step());
   return real_.Map(path);
+}
+
+absl::StatusOr<std::unique_ptr<ReadableFile>> FaultyFileSystem::OpenForReading(
+    const std::string& path) {
+  RETURN_IF_ERROR(plan_->Step());
+  ASSIGN_OR_RETURN(std::unique_ptr<ReadableFile> file,
+                   real_.OpenForReading(path));
+  return std::make_unique<Reader>(std::move(file), *plan_);
 }
 
 absl::StatusOr<int64_t> FaultyFileSystem::Size(const std::string& path) {

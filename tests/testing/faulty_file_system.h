@@ -7,7 +7,8 @@
 //     if (!file_system.has_struck()) break;  // it took fewer steps than that
 //   }
 //
-// A step is one call of FileSystem or WritableFile, on any thread.
+// A step is one call of FileSystem, WritableFile or ReadableFile, on any
+// thread.
 
 #ifndef WARMSTART_TESTS_TESTING_FAULTY_FILE_SYSTEM_H_
 #define WARMSTART_TESTS_TESTING_FAULTY_FILE_SYSTEM_H_
@@ -47,6 +48,8 @@ class FaultyFileSystem final : public FileSystem {
       const std::string& path) override;
   absl::StatusOr<std::shared_ptr<MappedFile>> Map(
       const std::string& path) override;
+  absl::StatusOr<std::unique_ptr<ReadableFile>> OpenForReading(
+      const std::string& path) override;
   absl::StatusOr<int64_t> Size(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;
@@ -58,6 +61,7 @@ class FaultyFileSystem final : public FileSystem {
  private:
   class Plan;
   class File;
+  class Reader;
 
   FileSystem& real_;
   const std::unique_ptr<Plan> plan_;

@@ -125,6 +125,32 @@ class SimulatedDisk::Mapping final : public MappedFile {
   const absl::string_view bytes_;
 };
 
+class SimulatedDisk::Reader final : public ReadableFile {
+ public:
+  Reader(SimulatedDisk& disk, std::string path,
+         std::shared_ptr<const Inode> inode)
+      : disk_(disk), path_(std::move(path)), inode_(std::move(inode)) {}
+
+  absl::StatusOr<int64_t> Size() override {
+    int64_t size = 0;
+    const int error = disk_.SizeOf(*inode_, size);
+    if (error != 0) return StatusOf(error, path_);
+    return size;
+  }
+  absl::StatusOr<size_t> Read(int64_t offset, absl::Span<char> into) override {
+    size_t size = 0;
+    const int error = disk_.Read(*inode_, offset, into, size);
+    if (error == EIO) return absl::DataLossError(path_);
+    if (error != 0) return StatusOf(error, path_);
+    return size;
+  }
+
+ private:
+  SimulatedDisk& disk_;
+  const std::string path_;
+  const std::shared_ptr<const Inode> inode_;
+};
+
 SimulatedDisk::SimulatedDisk() = default;
 SimulatedDisk::~SimulatedDisk() = default;
 
@@ -339,6 +365,15 @@ absl::StatusOr<std::shared_ptr<MappedFile>> SimulatedDisk::Map(
     return StatusOf(error, path);
   }
   return std::make_shared<Mapping>(std::move(inode));
+}
+
+absl::StatusOr<std::unique_ptr<ReadableFile>> SimulatedDisk::OpenForReading(
+    const std::string& path) {
+  std::shared_ptr<Inode> inode;
+  if (const int error = Open(path, /*create=*/false, inode); error != 0) {
+    return StatusOf(error, path);
+  }
+  return std::make_unique<Reader>(*this, path, std::move(inode));
 }
 
 absl::StatusOr<int64_t> SimulatedDisk::Size(const std::string& path) {

@@ -80,6 +80,8 @@ class SimulatedDisk final : public FileSystem {
       const std::string& path) override;
   absl::StatusOr<std::shared_ptr<MappedFile>> Map(
       const std::string& path) override;
+  absl::StatusOr<std::unique_ptr<ReadableFile>> OpenForReading(
+      const std::string& path) override;
   absl::StatusOr<int64_t> Size(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;
@@ -108,6 +110,7 @@ class SimulatedDisk final : public FileSystem {
  private:
   class File;
   class Mapping;
+  class Reader;
   using Names = std::map<std::string, std::shared_ptr<Inode>>;
 
   // What a call does to the disk; each kind includes those before it.

@@ -1,5 +1,6 @@
 #include "server/store/local/local_pack_store.h"
 
+#include <algorithm>
 #include <future>
 #include <optional>
 #include <string>
@@ -22,6 +23,26 @@ namespace {
 // Far below the kernel's limit of 65530 mappings for a process.
 constexpr size_t kMaxMappings = 1024;
 
+// How much of a pack is read at a time where it is scanned.
+constexpr int64_t kScanBytes = int64_t{1} << 20;
+
+absl::Status CheckRange(const PackId& id, int64_t size, int64_t offset,
+                        int64_t num_bytes) {
+  if (offset >= 0 && num_bytes >= 0 && offset <= size &&
+      num_bytes <= size - offset) {
+    return absl::OkStatus();
+  }
+  return absl::DataLossError(absl::StrCat("pack ", id, " has ", size,
+                                          " bytes; ", num_bytes,
+                                          " were expected at offset ", offset));
+}
+
+absl::Status LostIfNotFound(const PackId& id, absl::Status status) {
+  if (!absl::IsNotFound(status)) return status;
+  return absl::DataLossError(
+      absl::StrCat("pack ", id, " is gone: ", status.message()));
+}
+
 // The packs whose StagedPacks live. Thread-safe.
 class UnsettledPacks {
  public:
@@ -41,6 +62,37 @@ class UnsettledPacks {
  private:
   absl::Mutex mutex_;
   absl::flat_hash_set<PackId> ids_ ABSL_GUARDED_BY(mutex_);
+};
+
+class LocalPackScanner final : public PackScanner {
+ public:
+  LocalPackScanner(PackId id, std::unique_ptr<ReadableFile> file)
+      : id_(std::move(id)), file_(std::move(file)), buffer_(kScanBytes) {}
+
+  absl::Status Scan(
+      int64_t offset, int64_t num_bytes,
+      absl::FunctionRef<absl::Status(absl::string_view)> take) override {
+    ASSIGN_OR_RETURN(const int64_t size, file_->Size());
+    RETURN_IF_ERROR(CheckRange(id_, size, offset, num_bytes));
+    while (num_bytes > 0) {
+      const absl::Span<char> into =
+          absl::MakeSpan(buffer_).subspan(0, std::min(num_bytes, kScanBytes));
+      ASSIGN_OR_RETURN(const size_t read, file_->Read(offset, into));
+      if (read < into.size()) {
+        return absl::DataLossError(
+            absl::StrCat("pack ", id_, " was cut short while it was read"));
+      }
+      RETURN_IF_ERROR(take(absl::string_view(into.data(), into.size())));
+      offset += static_cast<int64_t>(read);
+      num_bytes -= static_cast<int64_t>(read);
+    }
+    return absl::OkStatus();
+  }
+
+ private:
+  const PackId id_;
+  const std::unique_ptr<ReadableFile> file_;
+  std::vector<char> buffer_;
 };
 
 class LocalStagedPack final : public StagedPack {
@@ -145,13 +197,28 @@ class LocalPackStore final : public PackStore {
     // it, and then reading is a SIGBUS. So the size is asked each time; it
     // costs a microsecond.
     const std::string path = paths_.Pack(id);
-    RETURN_IF_ERROR(LostIfNotFound(
-        id, CheckRange(id, file_system_.Size(path), offset, num_bytes)));
+    ASSIGN_OR_RETURN(const int64_t size, SizeOf(id));
+    RETURN_IF_ERROR(CheckRange(id, size, offset, num_bytes));
     absl::StatusOr<std::shared_ptr<MappedFile>> file = mappings_.Get(path);
     if (!file.ok()) return LostIfNotFound(id, file.status());
     const absl::string_view bytes = (*file)->bytes();
-    RETURN_IF_ERROR(CheckRange(id, bytes.size(), offset, num_bytes));
+    RETURN_IF_ERROR(
+        CheckRange(id, static_cast<int64_t>(bytes.size()), offset, num_bytes));
     return BlobData{bytes.substr(offset, num_bytes), *std::move(file)};
+  }
+
+  absl::StatusOr<std::unique_ptr<PackScanner>> OpenForScan(
+      const PackId& id) override {
+    absl::StatusOr<std::unique_ptr<ReadableFile>> file =
+        file_system_.OpenForReading(paths_.Pack(id));
+    if (!file.ok()) return LostIfNotFound(id, file.status());
+    return std::make_unique<LocalPackScanner>(id, *std::move(file));
+  }
+
+  absl::StatusOr<int64_t> SizeOf(const PackId& id) override {
+    absl::StatusOr<int64_t> size = file_system_.Size(paths_.Pack(id));
+    if (!size.ok()) return LostIfNotFound(id, size.status());
+    return size;
   }
 
   absl::Status Remove(const PackId& id) override {
@@ -200,24 +267,6 @@ class LocalPackStore final : public PackStore {
     absl::Status status = file_system_.Remove(path);
     mappings_.Forget(path);
     return status;
-  }
-
-  static absl::Status CheckRange(const PackId& id, absl::StatusOr<int64_t> size,
-                                 int64_t offset, int64_t num_bytes) {
-    if (!size.ok()) return size.status();
-    if (offset >= 0 && num_bytes >= 0 && offset <= *size &&
-        num_bytes <= *size - offset) {
-      return absl::OkStatus();
-    }
-    return absl::DataLossError(
-        absl::StrCat("pack ", id, " has ", *size, " bytes; ", num_bytes,
-                     " were expected at offset ", offset));
-  }
-
-  static absl::Status LostIfNotFound(const PackId& id, absl::Status status) {
-    if (!absl::IsNotFound(status)) return status;
-    return absl::DataLossError(
-        absl::StrCat("pack ", id, " is gone: ", status.message()));
   }
 
   const StorePaths paths_;

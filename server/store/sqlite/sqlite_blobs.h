@@ -24,16 +24,32 @@ absl::StatusOr<std::optional<BlobLocation>> FindBlob(SqliteDb& db,
 // As Catalog::ReadBlob.
 absl::StatusOr<std::string> ReadSmallBlob(SqliteDb& db, const Digest& digest);
 
-// Records those of `blobs` that are `needed` and not known yet, with their
-// bytes.
-absl::Status AddSmallBlobs(SqliteDb& db, absl::Span<const SmallBlob> blobs,
-                           const absl::flat_hash_set<Digest>& needed);
+// Row ids of packs.
+using PackRows = absl::flat_hash_set<int64_t>;
 
-// Records those blobs of `packs` that are `needed` and not known yet, and
-// returns the packs of which none was.
+// Records those of `blobs` that are `needed` and not known yet, or damaged
+// where they are, with their bytes. Adds to `left` the packs that the latter
+// lay in.
+absl::Status AddSmallBlobs(SqliteDb& db, absl::Span<const SmallBlob> blobs,
+                           const absl::flat_hash_set<Digest>& needed,
+                           PackRows& left);
+
+// Records those blobs of `packs` that are `needed` and not known yet, or
+// damaged where they are, and returns the packs of which none was.
 absl::StatusOr<std::vector<PackId>> AddPacks(
     SqliteDb& db, absl::Span<const NewPack> packs,
-    const absl::flat_hash_set<Digest>& needed);
+    const absl::flat_hash_set<Digest>& needed, PackRows& left);
+
+// Removes those of `packs` that no blob lies in any more, and returns them.
+absl::StatusOr<std::vector<PackId>> RemoveEmptyPacks(SqliteDb& db,
+                                                     const PackRows& packs);
+
+// As Catalog::CountBlobs.
+absl::StatusOr<BlobTotals> CountBlobRows(SqliteDb& db);
+// As Catalog::NextBlobs.
+absl::StatusOr<std::vector<BlobLocation>> NextBlobRows(SqliteDb& db,
+                                                       BlobCursor& cursor,
+                                                       int limit);
 
 // The row ids of the blobs that a checkpoint references.
 absl::StatusOr<std::vector<int64_t>> ReferencedBlobs(SqliteDb& db,

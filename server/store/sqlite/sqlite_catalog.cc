@@ -14,9 +14,11 @@
 #include "server/store/placement.h"
 #include "server/store/sqlite/sqlite_architectures.h"
 #include "server/store/sqlite/sqlite_blobs.h"
+#include "server/store/sqlite/sqlite_check.h"
 #include "server/store/sqlite/sqlite_checkpointer.h"
 #include "server/store/sqlite/sqlite_checkpoints.h"
 #include "server/store/sqlite/sqlite_copy.h"
+#include "server/store/sqlite/sqlite_damage.h"
 #include "server/store/sqlite/sqlite_db.h"
 #include "server/store/sqlite/sqlite_known_blobs.h"
 #include "server/store/sqlite/sqlite_manifest.h"
@@ -91,8 +93,11 @@ absl::StatusOr<CommitResult> CommitRows(SqliteDb& db,
     return result;
   }
   const absl::flat_hash_set<Digest> needed = DigestsOf(checkpoint.manifest);
-  RETURN_IF_ERROR(AddSmallBlobs(db, new_blobs.small, needed));
-  ASSIGN_OR_RETURN(result.unused_packs, AddPacks(db, new_blobs.packs, needed));
+  PackRows left;
+  RETURN_IF_ERROR(AddSmallBlobs(db, new_blobs.small, needed, left));
+  ASSIGN_OR_RETURN(result.unused_packs,
+                   AddPacks(db, new_blobs.packs, needed, left));
+  ASSIGN_OR_RETURN(result.emptied_packs, RemoveEmptyPacks(db, left));
   ASSIGN_OR_RETURN(const ManifestBlobs blobs,
                    ResolveBlobs(db, checkpoint.manifest, known));
   ASSIGN_OR_RETURN(
@@ -395,6 +400,38 @@ class SqliteCatalog final : public Catalog {
 
   absl::StatusOr<CatalogSpace> MeasureSpace() override {
     return Read([&](SqliteDb& db) { return ReadSpace(db); });
+  }
+
+  absl::StatusOr<BlobTotals> CountBlobs() override {
+    return Read([](SqliteDb& db) { return CountBlobRows(db); });
+  }
+
+  absl::StatusOr<std::vector<BlobLocation>> NextBlobs(BlobCursor& cursor,
+                                                      int limit) override {
+    return Read([&](SqliteDb& db) { return NextBlobRows(db, cursor, limit); });
+  }
+
+  absl::StatusOr<int64_t> MarkDamaged(absl::Span<const BlobLocation> blobs,
+                                      absl::Time damage_time) override {
+    return Write([&](SqliteDb& db) {
+      mutex_.AssertHeld();
+      known_blobs_.Forget();
+      return MarkDamagedRows(db, blobs, damage_time);
+    });
+  }
+
+  absl::StatusOr<int64_t> MarkIntact(
+      absl::Span<const BlobLocation> blobs) override {
+    return Write([&](SqliteDb& db) { return MarkIntactRows(db, blobs); });
+  }
+
+  absl::StatusOr<Damage> FindDamage(const DamageLimits& limits) override {
+    return Read([&](SqliteDb& db) { return ReadDamage(db, limits); });
+  }
+
+  absl::StatusOr<CatalogCheck> Check(
+      absl::FunctionRef<void(std::string)> finding) override {
+    return Read([&](SqliteDb& db) { return CheckRows(db, finding); });
   }
 
  private:

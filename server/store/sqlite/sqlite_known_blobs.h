@@ -13,8 +13,9 @@
 
 namespace warmstart::store {
 
-// Of the connection that writes. What is known holds for as long as no blob is
-// removed and no transaction rolled back; Forget is to be called for both.
+// Of the connection that writes, and none that is damaged. What is known holds
+// for as long as no blob is removed or found to be damaged, and no transaction
+// rolled back; Forget is to be called for all three.
 class SqliteKnownBlobs {
  public:
   struct Row {

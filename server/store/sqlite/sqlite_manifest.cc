@@ -10,6 +10,7 @@
 #include "absl/functional/function_ref.h"
 #include "absl/strings/str_cat.h"
 #include "absl/strings/str_join.h"
+#include "absl/time/time.h"
 #include "absl/types/span.h"
 #include "server/base/status_macros.h"
 #include "server/model/digest.h"
@@ -46,7 +47,9 @@ class BlobFinder {
  public:
   BlobFinder(SqliteDb& db, SqliteKnownBlobs& known)
       : known_(known),
-        query_(db, "SELECT id, num_bytes FROM blobs WHERE digest = ?") {}
+        query_(db,
+               "SELECT id, num_bytes, damage_time FROM blobs "
+               "WHERE digest = ?") {}
 
   // The row id. `what` is for the messages.
   absl::StatusOr<int64_t> Find(const Digest& digest, int64_t num_bytes,
@@ -66,7 +69,12 @@ class BlobFinder {
     if (const Row* const known = known_.Find(digest)) return *known;
     query_.Restart(digest);
     std::optional<Row> row;
-    if (query_.Next()) row = Row{query_.Int(0), query_.Int(1)};
+    if (query_.Next()) {
+      if (!query_.IsNull(2)) {
+        return BlobDamaged(digest, absl::FromUnixNanos(query_.Int(2)));
+      }
+      row = Row{query_.Int(0), query_.Int(1)};
+    }
     RETURN_IF_ERROR(query_.status());
     if (row.has_value()) known_.Add(digest, *row);
     return row;

@@ -25,7 +25,8 @@ struct ManifestBlobs {
   std::vector<int64_t> Distinct() const;
 };
 
-// ABORTED where a blob is not there; INVALID_ARGUMENT where one has another
+// ABORTED where a blob is not there; DATA_LOSS where it is in quarantine;
+// INVALID_ARGUMENT where one has another
 // size than the manifest says, or where a view does not fit the manifest's
 // storages.
 absl::StatusOr<ManifestBlobs> ResolveBlobs(SqliteDb& db,

@@ -207,6 +207,21 @@ class FakeAdmin : public v1::Admin::Service {
     return Answer(methods_.collect_garbage, *request, response);
   }
 
+  Status ScrubStore(
+      ServerContext*, const v1::ScrubStoreRequest* request,
+      grpc::ServerWriter<v1::ScrubStoreResponse>* writer) override {
+    return Answer(methods_.scrub_store, *request, writer);
+  }
+  Status ListDamagedTensors(ServerContext*,
+                            const v1::ListDamagedTensorsRequest* request,
+                            v1::ListDamagedTensorsResponse* response) override {
+    return Answer(methods_.list_damaged_tensors, *request, response);
+  }
+  Status CheckStore(ServerContext*, const v1::CheckStoreRequest* request,
+                    v1::CheckStoreResponse* response) override {
+    return Answer(methods_.check_store, *request, response);
+  }
+
  private:
   const FakeMethods& methods_;
 };

@@ -78,6 +78,12 @@ struct FakeMethods {
       find_missing_tensors;
   Handler<v1::CollectGarbageRequest, v1::CollectGarbageResponse>
       collect_garbage;
+  std::function<grpc::Status(const v1::ScrubStoreRequest&,
+                             grpc::ServerWriter<v1::ScrubStoreResponse>*)>
+      scrub_store;
+  Handler<v1::ListDamagedTensorsRequest, v1::ListDamagedTensorsResponse>
+      list_damaged_tensors;
+  Handler<v1::CheckStoreRequest, v1::CheckStoreResponse> check_store;
 };
 
 class FakeServer {

@@ -13,6 +13,7 @@
 #include "tests/store/catalog_blobs_contract.h"
 #include "tests/store/catalog_checkpoints_contract.h"
 #include "tests/store/catalog_retention_contract.h"
+#include "tests/store/catalog_damage_contract.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
@@ -27,12 +28,21 @@ struct SqliteBackend {
   std::unique_ptr<Catalog> Open() {
     return OpenSqliteCatalog(dir.Join("catalog.sqlite3")).value();
   }
+  void SpoilSmall(const Digest& digest) {
+    ASSERT_OK(
+        SqliteDb::Open(dir.Join("catalog.sqlite3"))
+            .value()
+            ->Run("UPDATE small_blobs SET bytes = zeroblob(length(bytes)) "
+                  "WHERE blob = (SELECT id FROM blobs WHERE digest = ?)",
+                  digest));
+  }
   testing::TempDir dir;
 };
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, CatalogArchitectures, SqliteBackend);
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, CatalogBlobs, SqliteBackend);
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, CatalogCheckpoints, SqliteBackend);
 INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, CatalogRetention, SqliteBackend);
+INSTANTIATE_TYPED_TEST_SUITE_P(Sqlite, CatalogDamage, SqliteBackend);
 
 class SqliteCatalogTest : public ::testing::Test {
  protected:
