@@ -55,6 +55,9 @@ constexpr char kUsage[] =
     "                         wait for the next Forward; 0 keeps none "
     "(default: a\n"
     "                         quarter of the host's memory, half of a GPU's)\n"
+    "  --upload-ttl SECONDS   how long an upload that nobody goes on with is "
+    "kept\n"
+    "                         (default: 86400, a day)\n"
     "  --port-file FILE       writes the port that is listened on to FILE\n"
     "  --grace-period SECONDS how long running calls may go on after SIGTERM\n"
     "                         (default: 25)\n"
@@ -68,6 +71,7 @@ struct Flags {
   std::string port_file;
   store::VerifyReads verify_reads = store::VerifyReads::kFirst;
   double grace_seconds = 25;
+  absl::Duration upload_ttl = store::StoreOptions().upload_ttl;
 };
 
 [[noreturn]] void Refuse(const char* flag, const char* value,
@@ -90,6 +94,15 @@ int64_t ParseBytes(const char* value) {
   Refuse("--resident-bytes", value, "not a number of bytes");
 }
 
+// Exits on what is no positive number.
+absl::Duration ParseUploadTtl(const char* value) {
+  double seconds = 0;
+  if (absl::SimpleAtod(value, &seconds) && seconds > 0) {
+    return absl::Seconds(seconds);
+  }
+  Refuse("--upload-ttl", value, "not a number of seconds");
+}
+
 // Exits on --help, --version and flags that cannot be used.
 Flags ParseFlags(int argc, char** argv) {
   const option options[] = {
@@ -97,6 +110,7 @@ Flags ParseFlags(int argc, char** argv) {
       {"data-dir", required_argument, nullptr, 'd'},
       {"device", required_argument, nullptr, 'D'},
       {"resident-bytes", required_argument, nullptr, 'r'},
+      {"upload-ttl", required_argument, nullptr, 'u'},
       {"port-file", required_argument, nullptr, 'p'},
       {"verify-reads", required_argument, nullptr, 'V'},
       {"grace-period", required_argument, nullptr, 'g'},
@@ -119,6 +133,9 @@ Flags ParseFlags(int argc, char** argv) {
         break;
       case 'r':
         flags.resident_bytes = ParseBytes(optarg);
+        break;
+      case 'u':
+        flags.upload_ttl = ParseUploadTtl(optarg);
         break;
       case 'p':
         flags.port_file = optarg;
@@ -181,6 +198,7 @@ absl::Status Run(const Flags& flags) {
   store::StoreOptions store_options;
   store_options.data_dir = flags.data_dir;
   store_options.verify_reads = flags.verify_reads;
+  store_options.upload_ttl = flags.upload_ttl;
   ASSIGN_OR_RETURN(const std::unique_ptr<store::Store> store,
                    store::Store::Open(store_options));
   std::vector<std::unique_ptr<backend::ModelArchitecture>> built_in;

@@ -19,6 +19,8 @@ constexpr const Command* kCommands[] = {
     &kAliasSetCommand,
     &kAliasDeleteCommand,
     &kAliasListCommand,
+    &kUploadsListCommand,
+    &kUploadsDeleteCommand,
     &kArchitecturesListCommand,
     &kArchitecturesShowCommand,
     &kArchitecturesRegisterCommand,

@@ -39,6 +39,7 @@
 #include "absl/status/statusor.h"
 #include "client/cpp/download.h"
 #include "client/cpp/options.h"
+#include "client/cpp/resumable_upload.h"
 #include "warmstart/v1/admin.grpc.pb.h"
 #include "warmstart/v1/architectures.grpc.pb.h"
 #include "warmstart/v1/checkpoints.grpc.pb.h"
@@ -70,12 +71,14 @@ class Client {
   Client(Stubs stubs, ClientOptions options);
 
   // Stores the tensors of files as one checkpoint. `paths` is resolved as
-  // client/cpp/file_set.h says. A header without a request_id gets one.
+  // client/cpp/file_set.h says. A header without a request_id gets one. Where
+  // there is more than ClientOptions.resumable_bytes, or an upload to resume,
+  // what was sent is not sent again when the server is lost.
   //
-  // Also fails as ResolveFileSet and Upload do.
+  // Also fails as ResolveFileSet, Upload and ResumableUpload do.
   absl::StatusOr<v1::SaveModelResponse> Save(
       const std::vector<std::string>& paths, v1::SaveModelHeader header,
-      const ProgressCallback& progress = {});
+      const ProgressCallback& progress = {}, const UploadOptions& upload = {});
 
   // Stores a fresh model of `header.architecture`.
   absl::StatusOr<v1::SaveModelResponse> SaveFresh(v1::SaveModelHeader header);
@@ -113,6 +116,10 @@ class Client {
       const std::string& name,
       const std::map<std::string, std::string>& labels);
   absl::Status DeleteCheckpoint(const v1::DeleteCheckpointRequest& request);
+
+  absl::StatusOr<v1::ListUploadsResponse> ListUploads(
+      const v1::ListUploadsRequest& request);
+  absl::Status DeleteUpload(const v1::DeleteUploadRequest& request);
 
   absl::StatusOr<v1::Alias> SetAlias(const v1::SetAliasRequest& request);
   absl::StatusOr<v1::ListAliasesResponse> ListAliases(

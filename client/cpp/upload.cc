@@ -1,55 +1,17 @@
 #include "client/cpp/upload.h"
 
-#include <fcntl.h>
-#include <unistd.h>
-
-#include <algorithm>
-#include <cerrno>
 #include <memory>
 #include <string>
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "client/cpp/error.h"
-#include "client/cpp/file_descriptor.h"
+#include "client/cpp/local_file_reader.h"
 #include "client/cpp/operation.h"
 #include "client/cpp/status_macros.h"
 
 namespace warmstart::client {
 namespace {
-
-constexpr int64_t kChunkBytes = 1 << 20;
-
-absl::StatusOr<FileDescriptor> OpenForReading(const LocalFile& file) {
-  FileDescriptor fd(open(file.path.c_str(), O_RDONLY | O_CLOEXEC));
-  if (!fd.ok()) {
-    return absl::ErrnoToStatus(errno, absl::StrCat("cannot read ", file.path));
-  }
-  posix_fadvise(fd.get(), 0, 0, POSIX_FADV_SEQUENTIAL);  // only a hint
-  return fd;
-}
-
-// Fills `buffer`, which has the size wanted, from `offset` of the file.
-absl::Status ReadExactly(const LocalFile& file, int fd, int64_t offset,
-                         std::string& buffer) {
-  size_t filled = 0;
-  while (filled < buffer.size()) {
-    const ssize_t count = pread(fd, buffer.data() + filled,
-                                buffer.size() - filled, offset + filled);
-    if (count < 0 && errno == EINTR) continue;
-    if (count < 0) {
-      return absl::ErrnoToStatus(errno,
-                                 absl::StrCat("cannot read ", file.path));
-    }
-    if (count == 0) {
-      return absl::FailedPreconditionError(
-          absl::StrCat(file.path, " became shorter while it was read"));
-    }
-    filled += count;
-  }
-  return absl::OkStatus();
-}
 
 // One attempt at the whole stream.
 class UploadStream {
@@ -98,14 +60,14 @@ class UploadStream {
 
   // Whether the server goes on listening.
   absl::StatusOr<bool> SendFile(const LocalFile& file) {
-    CLIENT_ASSIGN_OR_RETURN(const FileDescriptor fd, OpenForReading(file));
+    CLIENT_ASSIGN_OR_RETURN(const LocalFileReader reader,
+                            LocalFileReader::Open(file));
     message_.mutable_file()->set_name(file.name);
     message_.mutable_file()->set_size(file.size);
     if (!writer_->Write(message_)) return false;
-    for (int64_t offset = 0; offset < file.size; offset += kChunkBytes) {
-      std::string& chunk = *message_.mutable_chunk();
-      chunk.resize(std::min(kChunkBytes, file.size - offset));
-      CLIENT_RETURN_IF_ERROR(ReadExactly(file, fd.get(), offset, chunk));
+    std::string& chunk = *message_.mutable_chunk();
+    for (int64_t offset = 0; offset < file.size; offset += chunk.size()) {
+      CLIENT_RETURN_IF_ERROR(reader.ReadChunk(offset, file.size, chunk));
       if (!writer_->Write(message_)) return false;
       progress_.bytes_done += chunk.size();
       if (report_progress_) report_progress_(progress_);
@@ -122,12 +84,6 @@ class UploadStream {
   v1::SaveModelRequest message_;  // its chunk's buffer is used again and again
   bool local_failure_ = false;
 };
-
-int64_t TotalSize(const std::vector<LocalFile>& files) {
-  int64_t total = 0;
-  for (const LocalFile& file : files) total += file.size;
-  return total;
-}
 
 }  // namespace
 

@@ -35,10 +35,16 @@ inline constexpr char kArchitectureNotNamed[] = "ARCHITECTURE_NOT_NAMED";
 inline constexpr char kNoForward[] = "NO_FORWARD";
 inline constexpr char kDeviceUnavailable[] = "DEVICE_UNAVAILABLE";
 inline constexpr char kRequestIdReused[] = "REQUEST_ID_REUSED";
+inline constexpr char kRequestAnswered[] = "REQUEST_ANSWERED";
 inline constexpr char kFormatLacksDtype[] = "FORMAT_LACKS_DTYPE";
 inline constexpr char kOutOfSpace[] = "OUT_OF_SPACE";
 inline constexpr char kOutOfMemory[] = "OUT_OF_MEMORY";
 inline constexpr char kSourceDeleted[] = "SOURCE_DELETED";
+inline constexpr char kUploadNotFound[] = "UPLOAD_NOT_FOUND";
+inline constexpr char kUploadBusy[] = "UPLOAD_BUSY";
+inline constexpr char kUploadOffset[] = "UPLOAD_OFFSET";
+inline constexpr char kUploadIncomplete[] = "UPLOAD_INCOMPLETE";
+inline constexpr char kTooManyUploads[] = "TOO_MANY_UPLOADS";
 inline constexpr char kDataLoss[] = "DATA_LOSS";
 }  // namespace reason
 

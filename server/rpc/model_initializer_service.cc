@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/rpc/call_runner.h"
+#include "server/rpc/chunk_size.h"
 #include "server/rpc/error_translation.h"
 #include "server/rpc/forward_translation.h"
 #include "server/rpc/request_translation.h"
@@ -21,8 +21,6 @@ namespace warmstart::rpc {
 namespace {
 
 using SaveStream = grpc::ServerReader<v1::SaveModelRequest>;
-
-constexpr size_t kMaxChunkBytes = 8 * 1024 * 1024;
 
 // Hands the files of the stream, behind its header, to `save`.
 absl::Status ReceiveFiles(grpc::ServerContext* call, SaveStream* stream,
@@ -40,10 +38,7 @@ absl::Status ReceiveFiles(grpc::ServerContext* call, SaveStream* stream,
         break;
       }
       case v1::SaveModelRequest::kChunk:
-        if (message.chunk().size() > kMaxChunkBytes) {
-          return InvalidField("chunk", absl::StrCat("has more than ",
-                                                    kMaxChunkBytes, " bytes"));
-        }
+        RETURN_IF_ERROR(CheckChunkSize(message.chunk()));
         RETURN_IF_ERROR(save.Append(message.chunk()));
         break;
       case v1::SaveModelRequest::PAYLOAD_NOT_SET:

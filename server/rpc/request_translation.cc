@@ -102,6 +102,7 @@ service::SaveModelRequest FromProto(const v1::SaveModelHeader& header) {
   request.architecture = header.architecture();
   if (header.has_seed()) request.seed = header.seed();
   request.device = header.device();
+  request.upload = header.upload();
   request.options = {FromProto(header.labels()), header.alias(),
                      header.request_id()};
   return request;

@@ -16,11 +16,6 @@
 namespace warmstart::service {
 namespace {
 
-// Each is an open file until the save ends, and the largest published sets have
-// a few hundred.
-constexpr size_t kMaxFiles = 4096;
-constexpr size_t kMaxFileName = 1024;
-
 Digest FingerprintOf(const SaveModelRequest& request) {
   return Fingerprint()
       .Add("SaveModel")
@@ -30,22 +25,6 @@ Digest FingerprintOf(const SaveModelRequest& request) {
       .Add(request.options.labels)
       .Add(request.options.alias)
       .Finish();
-}
-
-absl::Status CheckFile(size_t files_before, const std::string& name,
-                       std::optional<int64_t> size) {
-  if (files_before >= kMaxFiles) {
-    return InvalidField(
-        "file", absl::StrCat("at most ", kMaxFiles, " files are allowed"));
-  }
-  if (name.size() > kMaxFileName) {
-    return InvalidField(
-        "file.name", absl::StrCat("is longer than ", kMaxFileName, " bytes"));
-  }
-  if (size.has_value() && *size < 0) {
-    return InvalidField("file.size", absl::StrCat(*size, " is negative"));
-  }
-  return absl::OkStatus();
 }
 
 // How the uploaded tensors match the architecture that the header names. The
@@ -83,14 +62,31 @@ absl::StatusOr<std::unique_ptr<SaveModel>> SaveModel::Begin(
                      context.architectures->Find(checked.architecture));
   }
   save->draft_ = context.store->NewDraft();
+  if (!checked.upload.empty()) RETURN_IF_ERROR(save->AdoptUpload());
   return save;
+}
+
+absl::Status SaveModel::AdoptUpload() {
+  ASSIGN_OR_RETURN(const store::UploadName name,
+                   ParseUploadName("upload", request_.upload));
+  ASSIGN_OR_RETURN(const std::vector<store::AdoptedFile> adopted,
+                   draft_->AdoptUpload(name));
+  for (const store::AdoptedFile& file : adopted) {
+    files_.push_back({.name = file.name, .staged = file.file});
+  }
+  return absl::OkStatus();
 }
 
 absl::Status SaveModel::BeginFile(std::string name,
                                   std::optional<int64_t> size) {
   if (earlier_.has_value()) return absl::OkStatus();
+  if (!request_.upload.empty()) {
+    return InvalidField("file",
+                        "is sent, but the header names an upload, which "
+                        "brings the files; send one or the other");
+  }
   RETURN_IF_ERROR(EndFile());
-  RETURN_IF_ERROR(CheckFile(files_.size(), name, size));
+  RETURN_IF_ERROR(CheckFile("file", files_.size(), name, size));
   ASSIGN_OR_RETURN(store::StagedFile * staged, DiskStatus(draft_->NewFile()));
   files_.push_back({std::move(name), size, 0, staged});
   return absl::OkStatus();
@@ -98,7 +94,7 @@ absl::Status SaveModel::BeginFile(std::string name,
 
 absl::Status SaveModel::Append(absl::string_view bytes) {
   if (earlier_.has_value()) return absl::OkStatus();
-  if (files_.empty()) {
+  if (files_.empty() || !request_.upload.empty()) {
     return InvalidField("chunk", "comes before any file; send `file` first");
   }
   File& file = files_.back();

@@ -26,6 +26,8 @@ struct SaveModelRequest {
   std::string architecture;
   std::optional<uint64_t> seed;
   std::string device;
+  // "uploads/{id}", complete, whose files are saved; "" where they are sent.
+  std::string upload;
   CheckpointOptions options;
 };
 
@@ -48,8 +50,9 @@ class SaveModel {
   // anything more, and what it sends is ignored.
   const std::optional<SaveModelResult>& earlier() const { return earlier_; }
 
-  // INVALID_ARGUMENT for a name that is too long, one file too many, or when
-  // the file before has less than the size that it was given.
+  // INVALID_ARGUMENT for a name that is too long, one file too many, when the
+  // file before has less than the size that it was given, or where the files
+  // are those of an upload.
   absl::Status BeginFile(std::string name, std::optional<int64_t> size);
   // INVALID_ARGUMENT before any BeginFile, or beyond the size that it was
   // given.
@@ -67,6 +70,7 @@ class SaveModel {
 
   SaveModel(const Context& context, SaveModelRequest request);
 
+  absl::Status AdoptUpload();
   absl::Status EndFile();
   absl::StatusOr<SaveModelResult> StoreFiles();
   absl::StatusOr<SaveModelResult> StoreFresh();

@@ -71,13 +71,30 @@ class DraftFile final : public StagedFile {
 
 class ComposedDraft final : public Draft {
  public:
-  ComposedDraft(PackStore& packs, Catalog& catalog, Clock& clock)
-      : packs_(packs), catalog_(catalog), clock_(clock) {}
+  ComposedDraft(PackStore& packs, Catalog& catalog, UploadStore& uploads,
+                Clock& clock)
+      : packs_(packs), catalog_(catalog), uploads_(uploads), clock_(clock) {}
 
   absl::StatusOr<StagedFile*> NewFile() override {
     ASSIGN_OR_RETURN(std::unique_ptr<StagedPack> pack, packs_.Stage());
     return files_.emplace_back(std::make_unique<DraftFile>(std::move(pack)))
         .get();
+  }
+
+  absl::StatusOr<std::vector<AdoptedFile>> AdoptUpload(
+      const UploadName& name) override {
+    if (upload_ != nullptr) {
+      return absl::FailedPreconditionError("a draft has one upload");
+    }
+    ASSIGN_OR_RETURN(upload_, uploads_.Take(name));
+    std::vector<AdoptedFile> adopted;
+    std::vector<std::unique_ptr<StagedPack>> packs = upload_->OpenFiles();
+    for (const UploadFile& file : upload_->files()) {
+      auto& pack = packs[adopted.size()];
+      files_.push_back(std::make_unique<DraftFile>(std::move(pack)));
+      adopted.push_back({file.name, files_.back().get()});
+    }
+    return adopted;
   }
 
   absl::StatusOr<absl::Span<char>> NewScratch(int64_t num_bytes) override {
@@ -115,6 +132,7 @@ class ComposedDraft final : public Draft {
     RETURN_IF_ERROR(AssignBlobs(checkpoint.manifest));
 
     const CheckpointName name = CheckpointName::Random();
+    if (upload_ != nullptr) RETURN_IF_ERROR(upload_->BecomesCheckpoint(name));
     absl::StatusOr<Checkpoint> result = TryCommit(name, checkpoint);
     for (int attempt = 1; attempt < kMaxAttempts && !added_.empty() &&
                           absl::IsAborted(result.status());
@@ -122,6 +140,7 @@ class ComposedDraft final : public Draft {
       result = TryCommit(name, checkpoint);
     }
     if (!result.ok()) WithdrawFiles();
+    if (result.ok() && upload_ != nullptr) uploads_.Remove(std::move(upload_));
     return result;
   }
 
@@ -348,7 +367,9 @@ class ComposedDraft final : public Draft {
 
   PackStore& packs_;
   Catalog& catalog_;
+  UploadStore& uploads_;
   Clock& clock_;
+  std::unique_ptr<TakenUpload> upload_;  // null where none was adopted
   std::vector<std::unique_ptr<DraftFile>> files_;
   DraftFile* scratch_ = nullptr;  // one of files_
   std::vector<Added> added_;
@@ -359,8 +380,8 @@ class ComposedDraft final : public Draft {
 }  // namespace
 
 std::unique_ptr<Draft> NewComposedDraft(PackStore& packs, Catalog& catalog,
-                                        Clock& clock) {
-  return std::make_unique<ComposedDraft>(packs, catalog, clock);
+                                        UploadStore& uploads, Clock& clock) {
+  return std::make_unique<ComposedDraft>(packs, catalog, uploads, clock);
 }
 
 }  // namespace warmstart::store

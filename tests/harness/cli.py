@@ -7,6 +7,7 @@ import os
 import subprocess
 from dataclasses import dataclass
 
+from harness.proxy import Proxy
 from harness.server import Server, binary
 
 DONE, FAILED, USAGE, NOT_MET = range(4)
@@ -36,6 +37,11 @@ class Running:
         """Tells whether the process is gone."""
         return self._process.poll() is not None
 
+    def kill(self) -> None:
+        """Ends the command without a chance to clean up."""
+        self._process.kill()
+        self._process.communicate()
+
     def wait(self, stdin: str = "") -> Ran:
         """Waits for the command's end."""
         try:
@@ -50,8 +56,8 @@ class Running:
 class CommandLine:
     """`warmstart`, told of a server by its environment."""
 
-    def __init__(self, server: Server) -> None:
-        """Takes the server."""
+    def __init__(self, server: Server | Proxy) -> None:
+        """Takes the server, or the way to it."""
         self._server = server
 
     def run(self, *arguments: object, stdin: str = "") -> Ran:

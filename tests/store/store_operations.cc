@@ -3,11 +3,13 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/store/local/paths.h"
 #include "server/store/sqlite/sqlite_db.h"
+#include "server/store/uploads/upload_store.h"
 #include "tests/store/store_test_util.h"
 
 namespace warmstart::store {
@@ -31,6 +33,11 @@ const Tensors kFewBytes = {{"d", RandomBytes(2'000, 14)},
                            {"e", RandomBytes(10, 15)}};
 const Tensors kHead = {{"head", RandomBytes(133'000, 16)}};
 const Tensors kSmallHead = {{"head", RandomBytes(4'000, 17)}};
+
+// Uploads that have begun: one that is complete and will be a pack, one whose
+// blobs are copied, as it is mostly known, and one that lacks its second half.
+const Tensors kUploaded = {{"f", RandomBytes(136'000, 18)}};
+const std::string kHalf = RandomBytes(9'000, 19);
 
 absl::Status Answer(const absl::StatusOr<Checkpoint>& answer) {
   return answer.status();
@@ -88,6 +95,38 @@ absl::Status Delete(Store& store, const char* alias) {
   return store.DeleteCheckpoint(name, /*force=*/true);
 }
 
+absl::Status SaveOfUpload(Store& store, const char* file,
+                          const Tensors& tensors) {
+  ASSIGN_OR_RETURN(const UploadName name, FindUpload(store, file));
+  return Answer(SaveUpload(store, name, tensors, Request()));
+}
+
+absl::Status WriteTheOtherHalf(Store& store) {
+  ASSIGN_OR_RETURN(const UploadName name, FindUpload(store, "half"));
+  return WriteToUpload(store, name, kHalf.substr(kHalf.size() / 2));
+}
+
+absl::Status WriteTheFirstBytes(Store& store) {
+  ASSIGN_OR_RETURN(const UploadName name, FindUpload(store, "begun"));
+  ASSIGN_OR_RETURN(const std::unique_ptr<UploadWriter> writer,
+                   store.uploads().Write(name));
+  for (int file = 0; file < 2; ++file) {
+    RETURN_IF_ERROR(writer->Begin(file, 0));
+    RETURN_IF_ERROR(writer->Append("first"));
+  }
+  return writer->Commit();
+}
+
+absl::Status PrepareUploads(Store& store) {
+  for (const auto& [file, tensors] :
+       {std::pair("complete", kUploaded), std::pair("known", kMostlyKnown)}) {
+    const std::string bytes = FileOf(tensors);
+    RETURN_IF_ERROR(BeginUpload(store, file, bytes, bytes.size()).status());
+  }
+  RETURN_IF_ERROR(BeginUpload(store, "half", kHalf, kHalf.size() / 2).status());
+  return store.uploads().Create({{"begun", 1'000}, {"other", 5}}).status();
+}
+
 absl::Status CopyTheLog(SimulatedStore&) {
   ASSIGN_OR_RETURN(
       const std::unique_ptr<SqliteDb> db,
@@ -104,7 +143,8 @@ absl::Status Prepare(Store& store) {
   RETURN_IF_ERROR(Answer(Save(store, kShared, {.alias = MakeAlias("shared")})));
   RETURN_IF_ERROR(Answer(
       SaveReferences(store, kShared, {.alias = MakeAlias("also-shared")})));
-  return Answer(Save(store, kSmall, {.alias = MakeAlias("small")}));
+  RETURN_IF_ERROR(Answer(Save(store, kSmall, {.alias = MakeAlias("small")})));
+  return PrepareUploads(store);
 }
 
 }  // namespace
@@ -190,6 +230,31 @@ const std::vector<StoreOperation>& StoreOperations() {
                                              false);
        },
        2},
+      {"CreateUpload",
+       [](SimulatedStore& s) {
+         return s.store().uploads().Create({{"one", 5}, {"two", 0}}).status();
+       },
+       3},
+      {"WriteTheFirstBytesOfAnUpload",
+       [](SimulatedStore& s) { return WriteTheFirstBytes(s.store()); }, 9},
+      {"WriteTheOtherHalfOfAnUpload",
+       [](SimulatedStore& s) { return WriteTheOtherHalf(s.store()); }, 5},
+      {"DeleteUpload",
+       [](SimulatedStore& s) -> absl::Status {
+         ASSIGN_OR_RETURN(const UploadName name, FindUpload(s.store(), "half"));
+         return s.store().uploads().Delete(name);
+       },
+       4},
+      {"SaveOfAnUpload",
+       [](SimulatedStore& s) {
+         return SaveOfUpload(s.store(), "complete", kUploaded);
+       },
+       12},
+      {"SaveOfAnUploadThatCopiesWhatIsNew",
+       [](SimulatedStore& s) {
+         return SaveOfUpload(s.store(), "known", kMostlyKnown);
+       },
+       15},
       {"CopyTheLog", CopyTheLog, 0},
       {"Reopen",
        [](SimulatedStore& s) {

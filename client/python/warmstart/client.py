@@ -10,8 +10,11 @@ from pathlib import Path
 from types import TracebackType
 from typing import IO, TYPE_CHECKING, TypeVar
 
-from warmstart import registration, requests, schema, tensors, transfer
+import grpc
+
+from warmstart import registration, requests, schema, tensors, transfer, uploads
 from warmstart.connection import Connection
+from warmstart.errors import WarmstartError
 from warmstart.v1 import (
     architectures_pb2,
     architectures_pb2_grpc,
@@ -22,6 +25,7 @@ from warmstart.v1 import (
     model_initializer_pb2_grpc,
     server_info_pb2,
     server_info_pb2_grpc,
+    uploads_pb2_grpc,
 )
 
 if TYPE_CHECKING:
@@ -56,6 +60,7 @@ class Client:
         self._checkpoints = checkpoints_pb2_grpc.CheckpointsStub(channel)
         self._architectures = architectures_pb2_grpc.ArchitecturesStub(channel)
         self._information = server_info_pb2_grpc.ServerInformationStub(channel)
+        self._uploads = uploads_pb2_grpc.UploadsStub(channel)
 
     def __enter__(self) -> Client:
         """Returns the client, which is closed at the end of the block."""
@@ -496,6 +501,17 @@ class Client:
         header: model_initializer_pb2.SaveModelHeader,
         files: Sequence[Path],
     ) -> model_initializer_pb2.SaveModelResponse:
+        if sum(path.stat().st_size for path in files) >= uploads.RESUMABLE_BYTES:
+            try:
+                header.upload = uploads.send(
+                    self._connection, self._uploads, header, files
+                )
+                files = []
+            except WarmstartError as error:
+                if error.code == grpc.StatusCode.ALREADY_EXISTS:
+                    files = []  # the answer is there to be asked for
+                elif error.code != grpc.StatusCode.UNIMPLEMENTED:
+                    raise
         # Each try sends the stream from its start, under the same request_id.
         return self._connection.retry(
             lambda: self._models.SaveModel(
