@@ -80,6 +80,9 @@ constexpr char kUsage[] =
     "                         how often checkpoints that have expired, or "
     "are no\n"
     "                         longer kept, are deleted (default: 60)\n"
+    "  --upload-ttl SECONDS   how long an upload that nobody goes on with is "
+    "kept\n"
+    "                         (default: 86400, a day)\n"
     "  --port-file FILE       writes the port that is listened on to FILE\n"
     "  --grace-period SECONDS how long running calls may go on after SIGTERM\n"
     "                         (default: 25)\n"
@@ -87,6 +90,7 @@ constexpr char kUsage[] =
 
 // More often than this would be all that the server does.
 constexpr double kLeastHousekeepingSeconds = 0.1;
+constexpr double kLeastUploadTtlSeconds = 0.1;
 
 struct Flags {
   std::string listen = "localhost:50051";
@@ -99,6 +103,7 @@ struct Flags {
   std::string port_file;
   store::VerifyReads verify_reads = store::VerifyReads::kFirst;
   double grace_seconds = 25;
+  absl::Duration upload_ttl = store::StoreOptions().upload_ttl;
 };
 
 [[noreturn]] void Refuse(const char* flag, const char* value,
@@ -147,6 +152,7 @@ Flags ParseFlags(int argc, char** argv) {
       {"max-upload-bytes", required_argument, nullptr, 'U'},
       {"keep-last", required_argument, nullptr, 'k'},
       {"housekeeping-interval", required_argument, nullptr, 'i'},
+      {"upload-ttl", required_argument, nullptr, 'u'},
       {"port-file", required_argument, nullptr, 'p'},
       {"verify-reads", required_argument, nullptr, 'V'},
       {"grace-period", required_argument, nullptr, 'g'},
@@ -186,6 +192,10 @@ Flags ParseFlags(int argc, char** argv) {
       case 'i':
         flags.housekeeping_seconds = ParseSeconds(
             "--housekeeping-interval", optarg, kLeastHousekeepingSeconds);
+        break;
+      case 'u':
+        flags.upload_ttl = absl::Seconds(
+            ParseSeconds("--upload-ttl", optarg, kLeastUploadTtlSeconds));
         break;
       case 'p':
         flags.port_file = optarg;
@@ -257,6 +267,7 @@ absl::Status Run(const Flags& flags) {
   store_options.data_dir = flags.data_dir;
   store_options.verify_reads = flags.verify_reads;
   store_options.limits = flags.limits;
+  store_options.upload_ttl = flags.upload_ttl;
   ASSIGN_OR_RETURN(const std::unique_ptr<store::Store> store,
                    store::Store::Open(store_options));
   std::vector<std::unique_ptr<backend::ModelArchitecture>> built_in;

@@ -22,6 +22,8 @@ constexpr const Command* kCommands[] = {
     &kAliasSetCommand,
     &kAliasDeleteCommand,
     &kAliasListCommand,
+    &kUploadsListCommand,
+    &kUploadsDeleteCommand,
     &kArchitecturesListCommand,
     &kArchitecturesShowCommand,
     &kArchitecturesRegisterCommand,

@@ -77,6 +77,9 @@ extern const Command kDeleteCommand;
 extern const Command kAliasSetCommand;
 extern const Command kAliasDeleteCommand;
 extern const Command kAliasListCommand;
+// command_uploads.cc
+extern const Command kUploadsListCommand;
+extern const Command kUploadsDeleteCommand;
 // command_architectures.cc
 extern const Command kArchitecturesListCommand;
 extern const Command kArchitecturesShowCommand;

@@ -42,6 +42,10 @@ constexpr Flag kFlags[] = {
      .value = "ID",
      .help = "Running the command again with the same ID gives the same "
              "checkpoint. Default: a new one for each run."},
+    {.name = "resume",
+     .value = "UPLOAD",
+     .help = "Go on with an upload that was broken off, uploads/ID: the same "
+             "FILEs. What the server has of them is not sent again."},
     {.name = "quiet", .help = "Print the new handle alone.", .letter = 'q'},
 };
 
@@ -66,12 +70,29 @@ absl::StatusOr<v1::SaveModelHeader> BuildHeader(const Arguments& arguments) {
   return header;
 }
 
-absl::StatusOr<v1::SaveModelResponse> Send(
-    const v1::SaveModelHeader& header, const std::vector<std::string>& paths,
-    Session& session) {
+// Says how to go on, should this command not come to its end.
+void TellUpload(const std::string& upload, Console& console) {
+  if (!console.err_is_terminal) return;
+  console.err << "sending " << Printable(upload)
+              << "; if that is broken off, --resume " << Printable(upload)
+              << " goes on" << std::endl;
+}
+
+absl::StatusOr<v1::SaveModelResponse> Send(const v1::SaveModelHeader& header,
+                                           const Arguments& arguments,
+                                           Session& session) {
+  const std::vector<std::string>& paths = arguments.positional();
+  const std::string resume = arguments.Get("resume").value_or("");
+  if (paths.empty() && !resume.empty()) {
+    return UsageError("--resume UPLOAD needs the FILEs of that upload");
+  }
   if (paths.empty()) return session.client().SaveFresh(header);
   ProgressBar bar(session.console(), "saving");
-  return session.client().Save(paths, header, bar.callback());
+  return session.client().Save(
+      paths, header, bar.callback(),
+      {.resume = resume, .on_begin = [&](const std::string& upload) {
+         TellUpload(upload, session.console());
+       }});
 }
 
 void PrintResponse(const v1::SaveModelResponse& response,
@@ -93,7 +114,7 @@ absl::Status Run(const Arguments& arguments, Session& session) {
   CLIENT_ASSIGN_OR_RETURN(const v1::SaveModelHeader header,
                           BuildHeader(arguments));
   CLIENT_ASSIGN_OR_RETURN(const v1::SaveModelResponse response,
-                          Send(header, arguments.positional(), session));
+                          Send(header, arguments, session));
   if (session.json()) {
     session.PrintJson(response);
   } else if (arguments.Has("quiet")) {
@@ -114,7 +135,11 @@ const Command kSaveCommand = {
         "A FILE is what torch.save writes (.pt, .pth, .bin, .ckpt), a "
         ".safetensors file, or a *.index.json, which brings the shards that it "
         "names along. A folder stands for the one checkpoint in it. Several "
-        "FILEs are stored as one checkpoint. Nothing in a file is executed.",
+        "FILEs are stored as one checkpoint. Nothing in a file is executed.\n\n"
+        "When the server or the network is lost, the command waits for them "
+        "and "
+        "sends what is missing. `warmstart uploads list` shows what was broken "
+        "off for longer; --resume goes on with it.",
     .example =
         "warmstart save net_a.pt --alias demo/net-a\n"
         "warmstart save model.safetensors.index.json --label team=vision\n"

@@ -109,10 +109,17 @@ Client::Client(Stubs stubs, ClientOptions options)
 
 absl::StatusOr<v1::SaveModelResponse> Client::Save(
     const std::vector<std::string>& paths, v1::SaveModelHeader header,
-    const ProgressCallback& progress) {
+    const ProgressCallback& progress, const UploadOptions& upload) {
   CLIENT_ASSIGN_OR_RETURN(const std::vector<LocalFile> files,
                           ResolveFileSet(paths));
   EnsureRequestId(header);
+  if (!upload.resume.empty() || TotalSize(files) >= options_.resumable_bytes) {
+    absl::StatusOr<v1::SaveModelResponse> response =
+        ResumableUpload(*stubs_.uploads, *stubs_.model_initializer, options_,
+                        header, files, upload, progress);
+    // A server of a time before uploads takes the files in one stream.
+    if (!absl::IsUnimplemented(response.status())) return response;
+  }
   return Upload(*stubs_.model_initializer, options_, header, files, progress);
 }
 
@@ -243,6 +250,18 @@ absl::Status Client::ReproduceCheckpoint(
       return status;
     }
   }
+}
+
+absl::StatusOr<v1::ListUploadsResponse> Client::ListUploads(
+    const v1::ListUploadsRequest& request) {
+  return Call(options_, Retry::kWhenUnavailable, *stubs_.uploads,
+              &v1::Uploads::StubInterface::ListUploads, request);
+}
+
+absl::Status Client::DeleteUpload(const v1::DeleteUploadRequest& request) {
+  return Call(options_, Retry::kNever, *stubs_.uploads,
+              &v1::Uploads::StubInterface::DeleteUpload, request)
+      .status();
 }
 
 absl::StatusOr<v1::Alias> Client::SetAlias(const v1::SetAliasRequest& request) {

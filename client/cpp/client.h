@@ -42,6 +42,7 @@
 #include "client/cpp/download.h"
 #include "client/cpp/manifest_upload.h"
 #include "client/cpp/options.h"
+#include "client/cpp/resumable_upload.h"
 #include "client/cpp/tensor_download.h"
 #include "warmstart/v1/admin.grpc.pb.h"
 #include "warmstart/v1/architectures.grpc.pb.h"
@@ -76,12 +77,14 @@ class Client {
   Client(Stubs stubs, ClientOptions options);
 
   // Stores the tensors of files as one checkpoint. `paths` is resolved as
-  // client/cpp/file_set.h says. A header without a request_id gets one.
+  // client/cpp/file_set.h says. A header without a request_id gets one. Where
+  // there is more than ClientOptions.resumable_bytes, or an upload to resume,
+  // what was sent is not sent again when the server is lost.
   //
-  // Also fails as ResolveFileSet and Upload do.
+  // Also fails as ResolveFileSet, Upload and ResumableUpload do.
   absl::StatusOr<v1::SaveModelResponse> Save(
       const std::vector<std::string>& paths, v1::SaveModelHeader header,
-      const ProgressCallback& progress = {});
+      const ProgressCallback& progress = {}, const UploadOptions& upload = {});
 
   // Stores the checkpoint that `manifest` says, sending what the server lacks
   // of `blobs`. A header without a request_id gets one.
@@ -144,6 +147,10 @@ class Client {
   absl::Status ReproduceCheckpoint(
       const v1::ReproduceCheckpointRequest& request,
       absl::FunctionRef<void(const v1::ReproduceCheckpointResponse&)> take);
+
+  absl::StatusOr<v1::ListUploadsResponse> ListUploads(
+      const v1::ListUploadsRequest& request);
+  absl::Status DeleteUpload(const v1::DeleteUploadRequest& request);
 
   absl::StatusOr<v1::Alias> SetAlias(const v1::SetAliasRequest& request);
   absl::StatusOr<v1::ListAliasesResponse> ListAliases(

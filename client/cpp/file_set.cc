@@ -200,6 +200,12 @@ class FileSet {
 
 }  // namespace
 
+int64_t TotalSize(absl::Span<const LocalFile> files) {
+  int64_t total = 0;
+  for (const LocalFile& file : files) total += file.size;
+  return total;
+}
+
 absl::StatusOr<std::vector<LocalFile>> ResolveFileSet(
     absl::Span<const std::string> paths) {
   if (paths.empty()) return absl::InvalidArgumentError("no file is named");

@@ -29,6 +29,9 @@ struct LocalFile {
   friend bool operator==(const LocalFile&, const LocalFile&) = default;
 };
 
+// In bytes.
+int64_t TotalSize(absl::Span<const LocalFile> files);
+
 // The files of the set, an index before its shards.
 //
 //   INVALID_ARGUMENT    no path; not a regular file; an index that is no JSON

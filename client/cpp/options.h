@@ -34,8 +34,13 @@ struct ClientOptions {
   RetryPolicy retry;
 
   // Once a transfer has begun: about ten seconds, as a server that restarts
-  // takes. A download starts counting again whenever bytes have come.
+  // takes. A download starts counting again whenever bytes have come, and an
+  // upload whenever the server has kept some.
   RetryPolicy resume{.max_attempts = 9};
+
+  // Files of so many bytes together are sent in an upload that can be resumed.
+  // Less is sent again soon, and takes one round trip.
+  int64_t resumable_bytes = int64_t{16} << 20;
 
   // Told of every retry before its pause; may be empty.
   std::function<void(const absl::Status& failure, absl::Duration pause)>

@@ -83,12 +83,6 @@ class UploadStream {
   bool local_failure_ = false;
 };
 
-int64_t TotalSize(const std::vector<LocalFile>& files) {
-  int64_t total = 0;
-  for (const LocalFile& file : files) total += file.size;
-  return total;
-}
-
 }  // namespace
 
 absl::StatusOr<v1::SaveModelResponse> Upload(

@@ -68,6 +68,10 @@ class FileSystem {
   // Creates the file; ALREADY_EXISTS when it is there.
   virtual absl::StatusOr<std::unique_ptr<WritableFile>> Create(
       const std::string& path) = 0;
+  // Opens a file to go on with it behind its first `size` bytes; what it has
+  // beyond them is cut off. DATA_LOSS when it has fewer.
+  virtual absl::StatusOr<std::unique_ptr<WritableFile>> OpenToAppend(
+      const std::string& path, int64_t size) = 0;
   virtual absl::StatusOr<std::shared_ptr<MappedFile>> Map(
       const std::string& path) = 0;
   virtual absl::StatusOr<std::unique_ptr<ReadableFile>> OpenForReading(
@@ -76,6 +80,9 @@ class FileSystem {
   // Replaces `to` where it exists.
   virtual absl::Status Rename(const std::string& from,
                               const std::string& to) = 0;
+  // Gives the file a second name; ALREADY_EXISTS when `to` is there. Both must
+  // be on one file system.
+  virtual absl::Status Link(const std::string& from, const std::string& to) = 0;
   // OK when the file is already gone.
   virtual absl::Status Remove(const std::string& path) = 0;
   // Names of the entries, in no particular order, without "." and "..".

@@ -150,8 +150,12 @@ class PosixReadableFile final : public ReadableFile {
 
 class PosixWritableFile final : public WritableFile {
  public:
-  PosixWritableFile(std::string path, Descriptor fd)
-      : path_(std::move(path)), fd_(std::move(fd)) {}
+  // The file has `size` bytes, and the descriptor stands behind them.
+  PosixWritableFile(std::string path, Descriptor fd, int64_t size)
+      : path_(std::move(path)),
+        fd_(std::move(fd)),
+        size_(size),
+        written_back_(size) {}
   ~PosixWritableFile() override {
     if (address_ != nullptr) ::munmap(address_, mapped_size_);
   }
@@ -213,8 +217,8 @@ class PosixWritableFile final : public WritableFile {
 
   const std::string path_;
   const Descriptor fd_;
-  int64_t size_ = 0;
-  int64_t written_back_ = 0;
+  int64_t size_;
+  int64_t written_back_;
   void* address_ = nullptr;
   size_t mapped_size_ = 0;
   absl::Status sync_status_;
@@ -242,7 +246,25 @@ class RealFileSystem final : public FileSystem {
       const std::string& path) override {
     ASSIGN_OR_RETURN(Descriptor fd,
                      Open(path, O_CREAT | O_EXCL | O_RDWR, "create"));
-    return std::make_unique<PosixWritableFile>(path, std::move(fd));
+    return std::make_unique<PosixWritableFile>(path, std::move(fd), 0);
+  }
+
+  absl::StatusOr<std::unique_ptr<WritableFile>> OpenToAppend(
+      const std::string& path, int64_t size) override {
+    ASSIGN_OR_RETURN(Descriptor fd, Open(path, O_RDWR, "open"));
+    const off_t end = ::lseek(fd.get(), 0, SEEK_END);
+    if (end < 0) return ErrnoStatus(errno, "seek in", path);
+    if (end < size) {
+      return absl::DataLossError(absl::StrCat(
+          "'", path, "' has ", end, " bytes; there were at least ", size));
+    }
+    if (RetryOnEintr([&] { return ::ftruncate(fd.get(), size); }) != 0) {
+      return ErrnoStatus(errno, "cut", path);
+    }
+    if (::lseek(fd.get(), size, SEEK_SET) < 0) {
+      return ErrnoStatus(errno, "seek in", path);
+    }
+    return std::make_unique<PosixWritableFile>(path, std::move(fd), size);
   }
 
   absl::StatusOr<std::shared_ptr<MappedFile>> Map(
@@ -275,6 +297,11 @@ class RealFileSystem final : public FileSystem {
   absl::Status Rename(const std::string& from, const std::string& to) override {
     if (::rename(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
     return ErrnoStatus(errno, absl::StrCat("rename '", from, "' to"), to);
+  }
+
+  absl::Status Link(const std::string& from, const std::string& to) override {
+    if (::link(from.c_str(), to.c_str()) == 0) return absl::OkStatus();
+    return ErrnoStatus(errno, absl::StrCat("link '", from, "' to"), to);
   }
 
   absl::Status Remove(const std::string& path) override {

@@ -5,10 +5,10 @@
 #include <utility>
 
 #include "absl/status/status.h"
-#include "absl/strings/str_cat.h"
 #include "server/base/error_info.h"
 #include "server/base/status_macros.h"
 #include "server/rpc/call_runner.h"
+#include "server/rpc/chunk_size.h"
 #include "server/rpc/error_translation.h"
 #include "server/rpc/forward_translation.h"
 #include "server/rpc/manifest_translation.h"
@@ -23,8 +23,6 @@ namespace warmstart::rpc {
 namespace {
 
 using SaveStream = grpc::ServerReader<v1::SaveModelRequest>;
-
-constexpr size_t kMaxChunkBytes = 8 * 1024 * 1024;
 
 // Some times what the manifests of the largest published models take.
 constexpr size_t kMaxManifestBytes = 64 * 1024 * 1024;
@@ -58,10 +56,7 @@ absl::Status ReceiveFiles(grpc::ServerContext* call, SaveStream* stream,
         break;
       }
       case v1::SaveModelRequest::kChunk:
-        if (message.chunk().size() > kMaxChunkBytes) {
-          return InvalidField("chunk", absl::StrCat("has more than ",
-                                                    kMaxChunkBytes, " bytes"));
-        }
+        RETURN_IF_ERROR(CheckChunkSize(message.chunk()));
         RETURN_IF_ERROR(save.Append(message.chunk()));
         break;
       case v1::SaveModelRequest::kManifest:

@@ -142,6 +142,7 @@ absl::StatusOr<service::SaveModelRequest> FromProto(
   request.architecture = header.architecture();
   if (header.has_seed()) request.seed = header.seed();
   request.device = header.device();
+  request.upload = header.upload();
   request.options = {FromProto(header.labels()), header.alias(),
                      header.request_id()};
   ASSIGN_OR_RETURN(request.options.expiration, ExpirationFromProto(header));

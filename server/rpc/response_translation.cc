@@ -265,4 +265,19 @@ void ToProto(const store::Alias& alias, v1::Alias* proto) {
   ToProto(alias.update_time, proto->mutable_update_time());
 }
 
+void ToProto(const store::Upload& upload, v1::Upload* proto) {
+  proto->set_name(upload.name.ToString());
+  for (const store::UploadFile& file : upload.files) {
+    v1::UploadFile* file_proto = proto->add_files();
+    file_proto->set_name(file.name);
+    file_proto->set_size(file.num_bytes);
+    file_proto->set_committed_bytes(file.committed_bytes);
+    if (file.digest.has_value()) {
+      file_proto->set_committed_sha256(std::string(file.digest->bytes()));
+    }
+  }
+  ToProto(upload.create_time, proto->mutable_create_time());
+  ToProto(upload.expire_time, proto->mutable_expire_time());
+}
+
 }  // namespace warmstart::rpc

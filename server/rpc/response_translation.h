@@ -13,9 +13,11 @@
 #include "server/model/report.h"
 #include "server/service/origin.h"
 #include "server/store/store.h"
+#include "server/store/uploads/upload.h"
 #include "warmstart/v1/architectures.pb.h"
 #include "warmstart/v1/checkpoints.pb.h"
 #include "warmstart/v1/report.pb.h"
+#include "warmstart/v1/uploads.pb.h"
 
 namespace warmstart::rpc {
 
@@ -41,6 +43,7 @@ absl::Status AddFullView(const store::Checkpoint& checkpoint,
 void ToProto(const MatchReport& report, v1::MatchReport* proto);
 void ToProto(const ManifestDiff& diff, v1::DiffCheckpointsResponse* proto);
 void ToProto(const store::Alias& alias, v1::Alias* proto);
+void ToProto(const store::Upload& upload, v1::Upload* proto);
 
 }  // namespace warmstart::rpc
 

@@ -18,6 +18,21 @@ class UploadsService final : public v1::Uploads::Service {
   UploadsService(const service::Context& context, CallRunner& calls)
       : context_(context), calls_(calls) {}
 
+  grpc::Status CreateUpload(grpc::ServerContext* call,
+                            const v1::CreateUploadRequest* request,
+                            v1::Upload* response) override;
+  grpc::Status QueryUpload(grpc::ServerContext* call,
+                           const v1::QueryUploadRequest* request,
+                           v1::Upload* response) override;
+  grpc::Status ListUploads(grpc::ServerContext* call,
+                           const v1::ListUploadsRequest* request,
+                           v1::ListUploadsResponse* response) override;
+  grpc::Status WriteUpload(grpc::ServerContext* call,
+                           grpc::ServerReader<v1::WriteUploadRequest>* stream,
+                           v1::Upload* response) override;
+  grpc::Status DeleteUpload(grpc::ServerContext* call,
+                            const v1::DeleteUploadRequest* request,
+                            google::protobuf::Empty* response) override;
   grpc::Status FindMissingTensors(
       grpc::ServerContext* call, const v1::FindMissingTensorsRequest* request,
       v1::FindMissingTensorsResponse* response) override;

@@ -17,6 +17,10 @@ constexpr size_t kMaxLabels = 64;
 constexpr size_t kMaxLabelKey = 63;
 constexpr size_t kMaxLabelValue = 256;
 constexpr size_t kMaxRequestId = 128;
+// Each is an open file until the save ends, and the largest published sets have
+// a few hundred.
+constexpr size_t kMaxFiles = 4096;
+constexpr size_t kMaxFileName = 1024;
 
 bool IsLabelKey(absl::string_view key) {
   if (key.empty() || key.size() > kMaxLabelKey) return false;
@@ -84,6 +88,32 @@ absl::Status CheckExpiration(const store::Expiration& expiration,
                         "what is never to expire");
   }
   return absl::OkStatus();
+}
+
+absl::Status CheckFile(absl::string_view field, size_t files_before,
+                       absl::string_view name, std::optional<int64_t> size) {
+  if (files_before >= kMaxFiles) {
+    return InvalidField(
+        field, absl::StrCat("at most ", kMaxFiles, " files are allowed"));
+  }
+  if (name.size() > kMaxFileName) {
+    return InvalidField(
+        absl::StrCat(field, ".name"),
+        absl::StrCat("is longer than ", kMaxFileName, " bytes"));
+  }
+  if (size.has_value() && *size < 0) {
+    return InvalidField(absl::StrCat(field, ".size"),
+                        absl::StrCat(*size, " is negative"));
+  }
+  return absl::OkStatus();
+}
+
+absl::StatusOr<store::UploadName> ParseUploadName(absl::string_view field,
+                                                  absl::string_view name) {
+  if (name.empty()) return InvalidField(field, "is required");
+  absl::StatusOr<store::UploadName> parsed = store::UploadName::Parse(name);
+  if (!parsed.ok()) return InvalidField(field, parsed.status().message());
+  return parsed;
 }
 
 absl::StatusOr<std::optional<AliasName>> CheckOptions(

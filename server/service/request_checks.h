@@ -4,6 +4,8 @@
 #ifndef WARMSTART_SERVER_SERVICE_REQUEST_CHECKS_H_
 #define WARMSTART_SERVER_SERVICE_REQUEST_CHECKS_H_
 
+#include <cstddef>
+#include <cstdint>
 #include <optional>
 #include <string>
 
@@ -32,6 +34,15 @@ absl::Status CheckRequestId(absl::string_view request_id);
 // none. `now` is the time of the server.
 absl::Status CheckExpiration(const store::Expiration& expiration,
                              absl::Time now);
+// INVALID_ARGUMENT, with the field, where a file that is sent besides
+// `files_before` others is one too many, or has a name or size that cannot be.
+// `field` is the path of its message.
+absl::Status CheckFile(absl::string_view field, size_t files_before,
+                       absl::string_view name, std::optional<int64_t> size);
+// The upload that "uploads/{id}" names; INVALID_ARGUMENT, with the field, for
+// other text.
+absl::StatusOr<store::UploadName> ParseUploadName(absl::string_view field,
+                                                  absl::string_view name);
 // CheckLabels and CheckRequestId; the alias parsed.
 absl::StatusOr<std::optional<AliasName>> CheckOptions(
     const CheckpointOptions& options);

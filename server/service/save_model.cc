@@ -18,11 +18,6 @@
 namespace warmstart::service {
 namespace {
 
-// Each is an open file until the save ends, and the largest published sets have
-// a few hundred.
-constexpr size_t kMaxFiles = 4096;
-constexpr size_t kMaxFileName = 1024;
-
 // Some times what the largest published models have.
 constexpr size_t kMaxManifestItems = size_t{1} << 20;
 
@@ -36,22 +31,6 @@ Digest FingerprintOf(const SaveModelRequest& request) {
       .Add(request.options.alias)
       .Add(request.options.expiration)
       .Finish();
-}
-
-absl::Status CheckFile(size_t files_before, const std::string& name,
-                       std::optional<int64_t> size) {
-  if (files_before >= kMaxFiles) {
-    return InvalidField(
-        "file", absl::StrCat("at most ", kMaxFiles, " files are allowed"));
-  }
-  if (name.size() > kMaxFileName) {
-    return InvalidField(
-        "file.name", absl::StrCat("is longer than ", kMaxFileName, " bytes"));
-  }
-  if (size.has_value() && *size < 0) {
-    return InvalidField("file.size", absl::StrCat(*size, " is negative"));
-  }
-  return absl::OkStatus();
 }
 
 template <typename Item>
@@ -102,12 +81,24 @@ absl::StatusOr<std::unique_ptr<SaveModel>> SaveModel::Begin(
                      context.architectures->Find(checked.architecture));
   }
   save->draft_ = context.store->NewDraft();
+  if (!checked.upload.empty()) RETURN_IF_ERROR(save->AdoptUpload());
   return save;
+}
+
+absl::Status SaveModel::AdoptUpload() {
+  ASSIGN_OR_RETURN(const store::UploadName name,
+                   ParseUploadName("upload", request_.upload));
+  ASSIGN_OR_RETURN(const std::vector<store::AdoptedFile> adopted,
+                   draft_->AdoptUpload(name));
+  for (const store::AdoptedFile& file : adopted) {
+    files_.push_back({.name = file.name, .staged = file.file});
+  }
+  return absl::OkStatus();
 }
 
 absl::Status SaveModel::AddManifest(Manifest part) {
   if (earlier_.has_value()) return absl::OkStatus();
-  if (!files_.empty()) {
+  if (!files_.empty() && request_.upload.empty()) {
     return InvalidField("manifest", "comes after a file; send it before");
   }
   if (!manifest_.has_value()) manifest_.emplace();
@@ -126,8 +117,13 @@ absl::Status SaveModel::AddManifest(Manifest part) {
 absl::Status SaveModel::BeginFile(std::string name,
                                   std::optional<int64_t> size) {
   if (earlier_.has_value()) return absl::OkStatus();
+  if (!request_.upload.empty()) {
+    return InvalidField("file",
+                        "is sent, but the header names an upload, which "
+                        "brings the files; send one or the other");
+  }
   RETURN_IF_ERROR(EndFile());
-  RETURN_IF_ERROR(CheckFile(files_.size(), name, size));
+  RETURN_IF_ERROR(CheckFile("file", files_.size(), name, size));
   ASSIGN_OR_RETURN(store::StagedFile * staged,
                    DiskStatus(draft_->NewFile(size.value_or(0))));
   files_.push_back({std::move(name), size, 0, staged});
@@ -136,7 +132,7 @@ absl::Status SaveModel::BeginFile(std::string name,
 
 absl::Status SaveModel::Append(absl::string_view bytes) {
   if (earlier_.has_value()) return absl::OkStatus();
-  if (files_.empty()) {
+  if (files_.empty() || !request_.upload.empty()) {
     return InvalidField("chunk", "comes before any file; send `file` first");
   }
   File& file = files_.back();

@@ -28,6 +28,8 @@ struct SaveModelRequest {
   std::string architecture;
   std::optional<uint64_t> seed;
   std::string device;
+  // "uploads/{id}", complete, whose files are saved; "" where they are sent.
+  std::string upload;
   CheckpointOptions options;
 };
 
@@ -54,8 +56,9 @@ class SaveModel {
   // was. The files then only bring bytes. INVALID_ARGUMENT after a file, and
   // where it becomes too long.
   absl::Status AddManifest(Manifest part);
-  // INVALID_ARGUMENT for a name that is too long, one file too many, or when
-  // the file before has less than the size that it was given.
+  // INVALID_ARGUMENT for a name that is too long, one file too many, when the
+  // file before has less than the size that it was given, or where the files
+  // are those of an upload.
   absl::Status BeginFile(std::string name, std::optional<int64_t> size);
   // INVALID_ARGUMENT before any BeginFile, or beyond the size that it was
   // given.
@@ -81,6 +84,7 @@ class SaveModel {
     format::FileContents contents;  // of no tensors where there are no files
   };
 
+  absl::Status AdoptUpload();
   absl::Status EndFile();
   absl::StatusOr<Received> ReadReceived();
   absl::StatusOr<SaveModelResult> StoreFiles();

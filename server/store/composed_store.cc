@@ -83,18 +83,24 @@ class ComposedStore final : public Store {
       : lock_(std::move(parts.lock)),
         packs_(std::move(parts.packs)),
         catalog_(std::move(parts.catalog)),
+        uploads_(std::move(parts.uploads)),
         clock_(*parts.clock),
         verifier_(parts.verify_reads) {}
 
   // Before the store is used.
   absl::Status Sweep() {
     ASSIGN_OR_RETURN(const std::vector<PackId> packs, catalog_->ListPacks());
-    return packs_->Sweep({packs.begin(), packs.end()});
+    RETURN_IF_ERROR(packs_->Sweep({packs.begin(), packs.end()}));
+    return uploads_->Recover([this](const CheckpointName& name) {
+      return FoundOrNot(catalog_->CheckExists(name));
+    });
   }
 
   std::unique_ptr<Draft> NewDraft() override {
-    return NewComposedDraft(*packs_, *catalog_, clock_);
+    return NewComposedDraft(*packs_, *catalog_, *uploads_, clock_);
   }
+
+  UploadStore& uploads() override { return *uploads_; }
 
   absl::StatusOr<CheckpointName> Resolve(absl::string_view handle) override {
     if (absl::StartsWith(handle, "aliases/")) {
@@ -325,6 +331,12 @@ class ComposedStore final : public Store {
     }
   }
 
+  static absl::StatusOr<bool> FoundOrNot(const absl::Status& status) {
+    if (absl::IsNotFound(status)) return false;
+    RETURN_IF_ERROR(status);
+    return true;
+  }
+
   // Of listings whose positions are numbers, the greatest first.
   static absl::StatusOr<int64_t> NumberBefore(const ListingId& listing,
                                               const std::string& page_token) {
@@ -382,6 +394,7 @@ class ComposedStore final : public Store {
   const std::unique_ptr<DirectoryLock> lock_;
   const std::unique_ptr<PackStore> packs_;
   const std::unique_ptr<Catalog> catalog_;
+  const std::unique_ptr<UploadStore> uploads_;
   Clock& clock_;
   ReadVerifier verifier_;
   Collector collector_{*packs_, *catalog_, verifier_};

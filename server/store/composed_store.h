@@ -11,6 +11,7 @@
 #include "server/store/local/directory_lock.h"
 #include "server/store/pack_store.h"
 #include "server/store/store.h"
+#include "server/store/uploads/upload_store.h"
 
 namespace warmstart::store {
 
@@ -19,11 +20,13 @@ struct StoreParts {
   std::unique_ptr<DirectoryLock> lock;
   std::unique_ptr<PackStore> packs;
   std::unique_ptr<Catalog> catalog;
+  std::unique_ptr<UploadStore> uploads;
   Clock* clock = nullptr;  // outlives the store
   VerifyReads verify_reads = VerifyReads::kFirst;
 };
 
-// Sweeps the pack store of what no commit finished, then serves.
+// Sweeps the pack store of what no commit finished, and uploads of what was
+// finished, then serves.
 absl::StatusOr<std::unique_ptr<Store>> ComposeStore(StoreParts parts);
 
 }  // namespace warmstart::store

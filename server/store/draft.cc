@@ -112,9 +112,11 @@ class DraftFile final : public StagedFile {
 
 class ComposedDraft final : public Draft {
  public:
-  ComposedDraft(PackStore& packs, Catalog& catalog, Clock& clock)
+  ComposedDraft(PackStore& packs, Catalog& catalog, UploadStore& uploads,
+                Clock& clock)
       : packs_(packs),
         catalog_(catalog),
+        uploads_(uploads),
         clock_(clock),
         room_(catalog.quota()) {}
 
@@ -128,6 +130,24 @@ class ComposedDraft final : public Draft {
         .emplace_back(
             std::make_unique<DraftFile>(std::move(pack), room_, expected_bytes))
         .get();
+  }
+
+  absl::StatusOr<std::vector<AdoptedFile>> AdoptUpload(
+      const UploadName& name) override {
+    if (upload_ != nullptr) {
+      return absl::FailedPreconditionError("a draft has one upload");
+    }
+    ASSIGN_OR_RETURN(upload_, uploads_.Take(name));
+    std::vector<AdoptedFile> adopted;
+    std::vector<std::unique_ptr<StagedPack>> packs = upload_->OpenFiles();
+    for (const UploadFile& file : upload_->files()) {
+      RETURN_IF_ERROR(room_.TakeForFiles(file.num_bytes));
+      auto& pack = packs[adopted.size()];
+      expected_.push_back(packs_.Expect(pack->id()));
+      files_.push_back(std::make_unique<DraftFile>(std::move(pack)));
+      adopted.push_back({file.name, files_.back().get()});
+    }
+    return adopted;
   }
 
   absl::StatusOr<absl::Span<char>> NewScratch(int64_t num_bytes) override {
@@ -167,6 +187,7 @@ class ComposedDraft final : public Draft {
     RETURN_IF_ERROR(AssignBlobs(checkpoint.manifest));
 
     const CheckpointName name = CheckpointName::Random();
+    if (upload_ != nullptr) RETURN_IF_ERROR(upload_->BecomesCheckpoint(name));
     absl::StatusOr<Checkpoint> result = TryCommit(name, checkpoint);
     for (int attempt = 1; attempt < kMaxAttempts && !added_.empty() &&
                           (absl::IsAborted(result.status()) ||
@@ -175,6 +196,7 @@ class ComposedDraft final : public Draft {
       result = TryCommit(name, checkpoint);
     }
     if (!result.ok()) WithdrawFiles();
+    if (result.ok() && upload_ != nullptr) uploads_.Remove(std::move(upload_));
     return result;
   }
 
@@ -406,8 +428,11 @@ class ComposedDraft final : public Draft {
 
   PackStore& packs_;
   Catalog& catalog_;
+  UploadStore& uploads_;
   Clock& clock_;
   DraftRoom room_;
+  std::unique_ptr<TakenUpload> upload_;  // null where none was adopted
+  std::vector<std::unique_ptr<PackLease>> expected_;  // the files of upload_
   std::vector<std::unique_ptr<DraftFile>> files_;
   DraftFile* scratch_ = nullptr;  // one of files_
   std::vector<Added> added_;
@@ -418,8 +443,8 @@ class ComposedDraft final : public Draft {
 }  // namespace
 
 std::unique_ptr<Draft> NewComposedDraft(PackStore& packs, Catalog& catalog,
-                                        Clock& clock) {
-  return std::make_unique<ComposedDraft>(packs, catalog, clock);
+                                        UploadStore& uploads, Clock& clock) {
+  return std::make_unique<ComposedDraft>(packs, catalog, uploads, clock);
 }
 
 }  // namespace warmstart::store

@@ -10,12 +10,13 @@
 #include "server/store/catalog.h"
 #include "server/store/pack_store.h"
 #include "server/store/store.h"
+#include "server/store/uploads/upload_store.h"
 
 namespace warmstart::store {
 
-// All three outlive the draft. Commit may be called once, whatever it returns.
+// All four outlive the draft. Commit may be called once, whatever it returns.
 std::unique_ptr<Draft> NewComposedDraft(PackStore& packs, Catalog& catalog,
-                                        Clock& clock);
+                                        UploadStore& uploads, Clock& clock);
 
 }  // namespace warmstart::store
 

@@ -68,6 +68,12 @@ class PackHold {
   virtual ~PackHold() = default;
 };
 
+// While it lives, a pack counts as being on its way into a catalog.
+class PackLease {
+ public:
+  virtual ~PackLease() = default;
+};
+
 // A published pack, as its file is.
 struct PackFile {
   PackId id;
@@ -89,7 +95,7 @@ class PackScanner {
       absl::FunctionRef<absl::Status(absl::string_view)> take) = 0;
 };
 
-// Thread-safe. Outlives its StagedPacks and PackHolds.
+// Thread-safe. Outlives its StagedPacks, PackHolds and PackLeases.
 class PackStore {
  public:
   virtual ~PackStore() = default;
@@ -108,9 +114,12 @@ class PackStore {
   virtual absl::StatusOr<std::unique_ptr<PackScanner>> OpenForScan(
       const PackId& id) = 0;
 
-  // All published packs but those whose StagedPack lives, which may be on their
-  // way into a catalog. One of these that the catalog does not know, when it is
-  // asked afterwards, is nobody's.
+  // For a pack that is staged and published elsewhere.
+  virtual std::unique_ptr<PackLease> Expect(const PackId& id) = 0;
+
+  // All published packs but those whose StagedPack or PackLease lives, which
+  // may be on their way into a catalog. One of these that the catalog does not
+  // know, when it is asked afterwards, is nobody's.
   virtual absl::StatusOr<std::vector<PackFile>> ListSettled() = 0;
   // DATA_LOSS when the pack is not there.
   virtual absl::StatusOr<int64_t> SizeOf(const PackId& id) = 0;

@@ -15,6 +15,7 @@
 #include "server/store/local/paths.h"
 #include "server/store/random_id.h"
 #include "server/store/sqlite/sqlite_catalog.h"
+#include "server/store/uploads/upload_store.h"
 
 namespace warmstart::store {
 namespace {
@@ -54,6 +55,9 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(
                    OpenSqliteCatalog(paths.Catalog(), options.limits));
   ASSIGN_OR_RETURN(parts.packs,
                    OpenLocalPackStore(paths, *options.file_system));
+  ASSIGN_OR_RETURN(parts.uploads,
+                   UploadStore::Open(paths, *options.file_system,
+                                     *options.clock, options.upload_ttl));
   return ComposeStore(std::move(parts));
 }
 

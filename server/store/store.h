@@ -11,6 +11,7 @@
 //                      pack
 //     packs/           immutable files, each holding many blobs
 //     staging/         files being received; emptied at every start
+//     uploads/         files being received that outlive the process
 //
 // Thread-safe, all of it, but for a Draft, which belongs to one request.
 
@@ -39,8 +40,11 @@
 #include "server/store/maintenance/collection.h"
 #include "server/store/policy/quota.h"
 #include "server/store/policy/retention.h"
+#include "server/store/uploads/upload_name.h"
 
 namespace warmstart::store {
+
+class UploadStore;  // server/store/uploads/upload_store.h
 
 // Bytes that the store keeps once: a tensor's values or a shared storage.
 struct Blob {
@@ -100,6 +104,12 @@ class StagedFile {
   virtual absl::StatusOr<absl::string_view> Finish() = 0;
 };
 
+// A file of an upload that a draft has adopted.
+struct AdoptedFile {
+  std::string name;  // as the client gave it
+  StagedFile* file;  // complete; lives as long as the Draft
+};
+
 // A checkpoint in the making. Dropping it without Commit leaves nothing behind.
 class Draft {
  public:
@@ -111,6 +121,14 @@ class Draft {
   // Commit.
   virtual absl::StatusOr<StagedFile*> NewFile(int64_t expected_bytes) = 0;
   absl::StatusOr<StagedFile*> NewFile() { return NewFile(0); }
+  // The files of a complete upload, in order. It is the draft's alone from now
+  // on; Commit removes it, and where that fails or never comes, it is as it
+  // was. At most one for a Draft.
+  //   NOT_FOUND            there is no such upload
+  //   FAILED_PRECONDITION  bytes of it are missing
+  //   ABORTED              somebody else is writing or saving it
+  virtual absl::StatusOr<std::vector<AdoptedFile>> AdoptUpload(
+      const UploadName& name) = 0;
   // `num_bytes` of zeros to write new tensors into; on the disk and not in
   // memory, unless they are few. At most one for a Draft.
   virtual absl::StatusOr<absl::Span<char>> NewScratch(int64_t num_bytes) = 0;
@@ -190,6 +208,8 @@ struct StoreOptions {
   Clock* clock = &SystemClock();
   VerifyReads verify_reads = VerifyReads::kFirst;
   StoreLimits limits;
+  // How long an upload lives after the last of its bytes.
+  absl::Duration upload_ttl = absl::Hours(24);
 };
 
 class Store {
@@ -203,6 +223,9 @@ class Store {
   virtual ~Store() = default;
 
   virtual std::unique_ptr<Draft> NewDraft() = 0;
+
+  // Files that come in pieces, for Draft::AdoptUpload.
+  virtual UploadStore& uploads() = 0;
 
   // Turns "checkpoints/{id}" or "aliases/{alias}" into a checkpoint's name.
   // INVALID_ARGUMENT for other text, NOT_FOUND where there is none.

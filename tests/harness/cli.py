@@ -8,6 +8,7 @@ import signal
 import subprocess
 from dataclasses import dataclass
 
+from harness.proxy import Proxy
 from harness.server import Server, binary
 
 DONE, FAILED, USAGE, NOT_MET, UNSOUND = range(5)
@@ -60,8 +61,8 @@ class Running:
 class CommandLine:
     """`warmstart`, told of a server by its environment."""
 
-    def __init__(self, server: Server) -> None:
-        """Takes the server."""
+    def __init__(self, server: Server | Proxy) -> None:
+        """Takes the server, or the way to it."""
         self._server = server
 
     def run(self, *arguments: object, stdin: str = "") -> Ran:

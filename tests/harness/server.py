@@ -148,6 +148,10 @@ class Server:
         """What lies in staging/, where nothing may be left by a request."""
         return sorted(path.name for path in (self.data_dir / "staging").iterdir())
 
+    def uploads(self) -> list[str]:
+        """What lies in uploads/."""
+        return sorted(path.name for path in (self.data_dir / "uploads").iterdir())
+
     def stored(self) -> tuple:
         """All that it keeps: what a request that failed must leave as it was."""
         with self.client() as client:

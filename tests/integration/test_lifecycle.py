@@ -25,6 +25,7 @@ SERVICES = [
     "warmstart.v1.Architectures",
     "warmstart.v1.Lineage",
     "warmstart.v1.ServerInformation",
+    "warmstart.v1.Uploads",
 ]
 
 
@@ -72,7 +73,7 @@ def test_the_command_lines_upload_outlives_a_killed_server(server, tmp_path):
     path = tmp_path / "model.pt"
     torch.save(tensors, path)
     upload = CommandLine(server).start("save", path, "--alias", "late", "--quiet")
-    wait_until(server.staged)
+    wait_until(server.uploads)
     server.pause()
     assert server.packs() == {}
     server.kill()
@@ -87,6 +88,7 @@ def test_the_command_lines_upload_outlives_a_killed_server(server, tmp_path):
         assert client.get("aliases/late").name == handle
         assert_same_state(client.state_dict(handle), tensors)
     assert server.staged() == []
+    assert server.uploads() == []
 
 
 def test_sigterm_ends_an_idle_server_cleanly(server):
@@ -187,6 +189,7 @@ def test_a_port_that_is_taken_is_an_error_that_names_it(server, tmp_path):
         ["--listen"],
         ["--device=tpu"],
         ["--grace-period=soon"],
+        ["--upload-ttl=0"],
         ["stray"],
     ],
 )

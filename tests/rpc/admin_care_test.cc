@@ -1,5 +1,3 @@
-#include "server/rpc/admin_service.h"
-
 #include <google/protobuf/util/time_util.h>
 
 #include <filesystem>
@@ -8,6 +6,7 @@
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
+#include "server/rpc/admin_service.h"
 #include "tests/rpc/rpc_world.h"
 #include "tests/service/files.h"
 

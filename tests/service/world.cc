@@ -118,6 +118,10 @@ std::vector<std::string> World::Staged() const {
   return FilesIn(dir_.Join("staging"));
 }
 
+std::vector<std::string> World::Uploads() const {
+  return FilesIn(dir_.Join("uploads"));
+}
+
 std::string World::PackPath(const std::string& name) const {
   return dir_.Join("packs/" + name);
 }

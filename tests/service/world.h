@@ -61,6 +61,7 @@ class World {
   // How many blobs the store keeps, in packs and in the catalog.
   int64_t num_blobs() const;
   std::vector<std::string> Staged() const;
+  std::vector<std::string> Uploads() const;
   std::string PackPath(const std::string& name) const;
 
  private:

@@ -1,5 +1,7 @@
 #include "tests/store/simulated_store.h"
 
+#include <set>
+#include <string>
 #include <utility>
 #include <vector>
 
@@ -11,6 +13,7 @@
 #include "server/store/local/paths.h"
 #include "server/store/sqlite/sqlite_catalog.h"
 #include "server/store/sqlite/sqlite_db.h"
+#include "server/store/uploads/upload_store.h"
 #include "tests/store/store_test_util.h"
 
 namespace warmstart::store {
@@ -59,6 +62,23 @@ absl::StatusOr<std::string> DescribeCheckpoint(Store& store,
       " bytes ", checkpoint.num_bytes, tensors, "\n");
 }
 
+// Sorted, as their names are drawn at random.
+absl::StatusOr<std::string> DescribeUploads(Store& store) {
+  ASSIGN_OR_RETURN(const UploadPage page, store.uploads().List(0, ""));
+  std::set<std::string> lines;
+  for (const Upload& each : page.uploads) {
+    ASSIGN_OR_RETURN(const Upload upload,
+                     store.uploads().GetWithDigests(each.name));
+    std::string line = "upload";
+    for (const UploadFile& file : upload.files) {
+      absl::StrAppend(&line, " ", file.name, " ", file.committed_bytes, " of ",
+                      file.num_bytes, " ", file.digest->ToHex());
+    }
+    lines.insert(line);
+  }
+  return absl::StrCat(absl::StrJoin(lines, "\n"), "\n");
+}
+
 }  // namespace
 
 SimulatedStore::SimulatedStore(std::unique_ptr<testing::SimulatedDisk> disk)
@@ -72,6 +92,9 @@ absl::Status SimulatedStore::Open() {
   parts.clock = &SystemClock();
   ASSIGN_OR_RETURN(parts.catalog, OpenSqliteCatalog(paths.Catalog()));
   ASSIGN_OR_RETURN(parts.packs, OpenLocalPackStore(paths, *disk_));
+  ASSIGN_OR_RETURN(
+      parts.uploads,
+      UploadStore::Open(paths, *disk_, SystemClock(), absl::Hours(24)));
   ASSIGN_OR_RETURN(store_, ComposeStore(std::move(parts)));
   return absl::OkStatus();
 }
@@ -114,6 +137,8 @@ absl::StatusOr<std::string> SimulatedStore::Describe() {
   for (const Architecture& architecture : architectures.architectures) {
     absl::StrAppend(&text, "architecture ", architecture.name, "\n");
   }
+  ASSIGN_OR_RETURN(const std::string uploads, DescribeUploads(*store_));
+  absl::StrAppend(&text, uploads);
   ASSIGN_OR_RETURN(const auto request, store_->FindRequest("r1", Digest()));
   absl::StrAppend(&text, "request ", request.has_value(), "\n");
   return text;

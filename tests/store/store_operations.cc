@@ -3,12 +3,14 @@
 #include <algorithm>
 #include <memory>
 #include <string>
+#include <utility>
 
 #include "absl/strings/str_cat.h"
 #include "server/base/status_macros.h"
 #include "server/store/local/paths.h"
 #include "server/store/snapshot.h"
 #include "server/store/sqlite/sqlite_db.h"
+#include "server/store/uploads/upload_store.h"
 #include "tests/store/store_test_util.h"
 
 namespace warmstart::store {
@@ -16,8 +18,8 @@ namespace {
 
 // What is there: a checkpoint with a pack of its own, two that share one, one
 // that has expired, one in whose pack more is dead than live, one whose
-// tensors lie in the catalog, and of the first and last kind one whose tensor is
-// damaged.
+// tensors lie in the catalog, and of the first and last kind one whose tensor
+// is damaged.
 const Tensors kOwn = {{"own", RandomBytes(140'000, 1)}};
 const Tensors kShared = {{"shared", RandomBytes(150'000, 2)}};
 const Tensors kExpired = {{"expired", RandomBytes(145'000, 4)}};
@@ -40,6 +42,11 @@ const Tensors kFewBytes = {{"d", RandomBytes(2'000, 14)},
                            {"e", RandomBytes(10, 15)}};
 const Tensors kHead = {{"head", RandomBytes(133'000, 16)}};
 const Tensors kSmallHead = {{"head", RandomBytes(4'000, 17)}};
+
+// Uploads that have begun: one that is complete and will be a pack, one whose
+// blobs are copied, as it is mostly known, and one that lacks its second half.
+const Tensors kUploaded = {{"f", RandomBytes(136'000, 18)}};
+const std::string kHalf = RandomBytes(9'000, 19);
 
 absl::Status Answer(const absl::StatusOr<Checkpoint>& answer) {
   return answer.status();
@@ -101,6 +108,38 @@ absl::StatusOr<ScrubResult> Scrub(Store& store) {
   return store.Scrub([](const ScrubProgress&) { return absl::OkStatus(); });
 }
 
+absl::Status SaveOfUpload(Store& store, const char* file,
+                          const Tensors& tensors) {
+  ASSIGN_OR_RETURN(const UploadName name, FindUpload(store, file));
+  return Answer(SaveUpload(store, name, tensors, Request()));
+}
+
+absl::Status WriteTheOtherHalf(Store& store) {
+  ASSIGN_OR_RETURN(const UploadName name, FindUpload(store, "half"));
+  return WriteToUpload(store, name, kHalf.substr(kHalf.size() / 2));
+}
+
+absl::Status WriteTheFirstBytes(Store& store) {
+  ASSIGN_OR_RETURN(const UploadName name, FindUpload(store, "begun"));
+  ASSIGN_OR_RETURN(const std::unique_ptr<UploadWriter> writer,
+                   store.uploads().Write(name));
+  for (int file = 0; file < 2; ++file) {
+    RETURN_IF_ERROR(writer->Begin(file, 0));
+    RETURN_IF_ERROR(writer->Append("first"));
+  }
+  return writer->Commit();
+}
+
+absl::Status PrepareUploads(Store& store) {
+  for (const auto& [file, tensors] :
+       {std::pair("complete", kUploaded), std::pair("known", kMostlyKnown)}) {
+    const std::string bytes = FileOf(tensors);
+    RETURN_IF_ERROR(BeginUpload(store, file, bytes, bytes.size()).status());
+  }
+  RETURN_IF_ERROR(BeginUpload(store, "half", kHalf, kHalf.size() / 2).status());
+  return store.uploads().Create({{"begun", 1'000}, {"other", 5}}).status();
+}
+
 absl::Status CopyTheLog(SimulatedStore&) {
   ASSIGN_OR_RETURN(
       const std::unique_ptr<SqliteDb> db,
@@ -134,7 +173,8 @@ absl::Status Prepare(SimulatedStore& simulated) {
   for (const Tensors& damaged : {kDamaged, kSmallDamaged}) {
     RETURN_IF_ERROR(simulated.Spoil(damaged[0].second));
   }
-  return Scrub(store).status();
+  RETURN_IF_ERROR(Scrub(store).status());
+  return PrepareUploads(store);
 }
 
 }  // namespace
@@ -282,6 +322,31 @@ const std::vector<StoreOperation>& StoreOperations() {
       {"CollectOfSmallPacks",
        [](SimulatedStore& s) { return s.store().CollectGarbage({}).status(); },
        9},
+      {"CreateUpload",
+       [](SimulatedStore& s) {
+         return s.store().uploads().Create({{"one", 5}, {"two", 0}}).status();
+       },
+       3},
+      {"WriteTheFirstBytesOfAnUpload",
+       [](SimulatedStore& s) { return WriteTheFirstBytes(s.store()); }, 9},
+      {"WriteTheOtherHalfOfAnUpload",
+       [](SimulatedStore& s) { return WriteTheOtherHalf(s.store()); }, 5},
+      {"DeleteUpload",
+       [](SimulatedStore& s) -> absl::Status {
+         ASSIGN_OR_RETURN(const UploadName name, FindUpload(s.store(), "half"));
+         return s.store().uploads().Delete(name);
+       },
+       4},
+      {"SaveOfAnUpload",
+       [](SimulatedStore& s) {
+         return SaveOfUpload(s.store(), "complete", kUploaded);
+       },
+       12},
+      {"SaveOfAnUploadThatCopiesWhatIsNew",
+       [](SimulatedStore& s) {
+         return SaveOfUpload(s.store(), "known", kMostlyKnown);
+       },
+       15},
       {"CopyTheLog", CopyTheLog, 0},
       {"Reopen",
        [](SimulatedStore& s) {

@@ -12,6 +12,7 @@
 #include "server/base/status_macros.h"
 #include "server/store/local/paths.h"
 #include "server/store/sqlite/sqlite_db.h"
+#include "server/store/uploads/upload_store.h"
 
 namespace warmstart::store {
 namespace {
@@ -72,6 +73,21 @@ absl::Status CheckRows(SqliteDb& db) {
   return is_intact ? absl::OkStatus() : absl::DataLossError("integrity_check");
 }
 
+// That what is in uploads/ is a journal, or belongs to one.
+absl::Status CheckUploads(const StorePaths& paths, FileSystem& file_system) {
+  ASSIGN_OR_RETURN(const std::vector<std::string> files,
+                   file_system.List(paths.UploadsDir()));
+  const absl::flat_hash_set<std::string> all(files.begin(), files.end());
+  for (const std::string& file : files) {
+    const std::string id = file.substr(0, file.find('.'));
+    if (!all.contains(absl::StrCat(id, ".journal"))) {
+      return absl::InternalError(
+          absl::StrCat("uploads/", file, " is nobody's"));
+    }
+  }
+  return absl::OkStatus();
+}
+
 }  // namespace
 
 std::string RandomBytes(size_t size, uint32_t seed) {
@@ -109,6 +125,24 @@ Manifest ManifestOf(const Tensors& tensors) {
     manifest.entries.push_back(EntryOf(key, bytes));
   }
   return manifest;
+}
+
+std::string FileOf(const Tensors& tensors) {
+  std::string file;
+  for (const auto& [key, bytes] : tensors) {
+    file.resize((file.size() + kAlignment - 1) / kAlignment * kAlignment);
+    file += bytes;
+  }
+  return file;
+}
+
+void AddBlobs(Draft& draft, const StagedFile* file, const Tensors& tensors) {
+  size_t offset = 0;
+  for (const auto& [key, bytes] : tensors) {
+    offset = (offset + kAlignment - 1) / kAlignment * kAlignment;
+    draft.AddBlob(file, static_cast<int64_t>(offset), BlobOf(bytes));
+    offset += bytes.size();
+  }
 }
 
 absl::StatusOr<StagedFile*> StageFile(Draft& draft, const Tensors& tensors) {
@@ -155,6 +189,46 @@ absl::Status CheckReadable(Store& store, const CheckpointName& name,
     }
   }
   return absl::OkStatus();
+}
+
+absl::StatusOr<UploadName> BeginUpload(Store& store, const std::string& file,
+                                       absl::string_view bytes,
+                                       size_t num_bytes) {
+  ASSIGN_OR_RETURN(
+      const Upload upload,
+      store.uploads().Create({{file, static_cast<int64_t>(bytes.size())}}));
+  RETURN_IF_ERROR(
+      WriteToUpload(store, upload.name, bytes.substr(0, num_bytes)));
+  return upload.name;
+}
+
+absl::Status WriteToUpload(Store& store, const UploadName& name,
+                           absl::string_view bytes) {
+  ASSIGN_OR_RETURN(const Upload upload, store.uploads().Get(name));
+  ASSIGN_OR_RETURN(const std::unique_ptr<UploadWriter> writer,
+                   store.uploads().Write(name));
+  RETURN_IF_ERROR(writer->Begin(0, upload.files[0].committed_bytes));
+  RETURN_IF_ERROR(writer->Append(bytes));
+  return writer->Commit();
+}
+
+absl::StatusOr<UploadName> FindUpload(Store& store, const std::string& file) {
+  ASSIGN_OR_RETURN(const UploadPage page, store.uploads().List(0, ""));
+  for (const Upload& upload : page.uploads) {
+    if (upload.files[0].name == file) return upload.name;
+  }
+  return absl::NotFoundError(absl::StrCat("no upload of ", file));
+}
+
+absl::StatusOr<Checkpoint> SaveUpload(Store& store, const UploadName& name,
+                                      const Tensors& tensors,
+                                      NewCheckpoint request) {
+  const std::unique_ptr<Draft> draft = store.NewDraft();
+  ASSIGN_OR_RETURN(const std::vector<AdoptedFile> files,
+                   draft->AdoptUpload(name));
+  AddBlobs(*draft, files[0].file, tensors);
+  draft->StartSync();
+  return draft->Commit(WithManifest(std::move(request), tensors));
 }
 
 AliasName MakeAlias(const std::string& name) {
@@ -244,7 +318,7 @@ absl::Status CheckDisk(const std::string& data_dir, FileSystem& file_system) {
   if (!staged.empty()) {
     return absl::InternalError("files were left in staging/");
   }
-  return absl::OkStatus();
+  return CheckUploads(paths, file_system);
 }
 
 }  // namespace warmstart::store

@@ -38,6 +38,10 @@ Manifest ManifestOf(const Tensors& tensors);
 // One file of all tensors, one after another, each 64-byte aligned.
 absl::StatusOr<StagedFile*> StageFile(Draft& draft, const Tensors& tensors);
 
+// The bytes of such a file, and the blobs in it.
+std::string FileOf(const Tensors& tensors);
+void AddBlobs(Draft& draft, const StagedFile* file, const Tensors& tensors);
+
 // Stages the tensors as one file and commits them. `request` says the rest.
 absl::StatusOr<Checkpoint> Save(Store& store, const Tensors& tensors,
                                 NewCheckpoint request = {});
@@ -50,6 +54,21 @@ absl::StatusOr<Checkpoint> SaveReferences(Store& store, const Tensors& tensors,
 // their very bytes.
 absl::Status CheckReadable(Store& store, const CheckpointName& name,
                            const Tensors& tensors);
+
+// A new upload of one file, called `file`, of which the first `num_bytes` of
+// `bytes` have been committed.
+absl::StatusOr<UploadName> BeginUpload(Store& store, const std::string& file,
+                                       absl::string_view bytes,
+                                       size_t num_bytes);
+// Commits the next `bytes` of the only file of an upload.
+absl::Status WriteToUpload(Store& store, const UploadName& name,
+                           absl::string_view bytes);
+// The upload whose first file is called so; NOT_FOUND where there is none.
+absl::StatusOr<UploadName> FindUpload(Store& store, const std::string& file);
+// Commits a checkpoint of an upload of one file of these tensors.
+absl::StatusOr<Checkpoint> SaveUpload(Store& store, const UploadName& name,
+                                      const Tensors& tensors,
+                                      NewCheckpoint request = {});
 
 AliasName MakeAlias(const std::string& name);
 CheckpointName MakeCheckpointName(const std::string& id);
@@ -73,8 +92,9 @@ void FlipBit(const std::string& path, absl::string_view bytes);
 
 // OK when the folder holds what the catalog names and nothing else: every pack
 // is there, as long as the catalog says, with all of its blobs inside; no file
-// is there that is no pack; nothing is staged. Also that every blob is
-// referenced and every pack has one.
+// is there that is no pack; nothing is staged; uploads/ has nothing but
+// journals and bytes that belong to one. Also that every blob is referenced and
+// every pack has one.
 absl::Status CheckDisk(const std::string& data_dir,
                        FileSystem& file_system = PosixFileSystem());
 

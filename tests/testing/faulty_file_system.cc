@@ -123,6 +123,14 @@ absl::StatusOr<std::unique_ptr<WritableFile>> FaultyFileSystem::Create(
   return std::make_unique<File>(std::move(file), *plan_);
 }
 
+absl::StatusOr<std::unique_ptr<WritableFile>> FaultyFileSystem::OpenToAppend(
+    const std::string& path, int64_t size) {
+  RETURN_IF_ERROR(plan_->Step());
+  ASSIGN_OR_RETURN(std::unique_ptr<WritableFile> file,
+                   real_.OpenToAppend(path, size));
+  return std::make_unique<File>(std::move(file), *plan_);
+}
+
 absl::StatusOr<std::shared_ptr<MappedFile>> FaultyFileSystem::Map(
     const std::string& path) {
   RETURN_IF_ERROR(plan_->Step());
@@ -146,6 +154,12 @@ absl::Status FaultyFileSystem::Rename(const std::string& from,
                                       const std::string& to) {
   RETURN_IF_ERROR(plan_->Step());
   return real_.Rename(from, to);
+}
+
+absl::Status FaultyFileSystem::Link(const std::string& from,
+                                    const std::string& to) {
+  RETURN_IF_ERROR(plan_->Step());
+  return real_.Link(from, to);
 }
 
 absl::Status FaultyFileSystem::Remove(const std::string& path) {

@@ -90,8 +90,12 @@ class SimulatedDisk::Inode {
 
 class SimulatedDisk::File final : public WritableFile {
  public:
-  File(SimulatedDisk& disk, std::string path, std::shared_ptr<Inode> inode)
-      : disk_(disk), path_(std::move(path)), inode_(std::move(inode)) {}
+  File(SimulatedDisk& disk, std::string path, std::shared_ptr<Inode> inode,
+       int64_t size)
+      : disk_(disk),
+        path_(std::move(path)),
+        inode_(std::move(inode)),
+        size_(size) {}
 
   absl::Status Append(absl::string_view data) override {
     const int error = disk_.Write(*inode_, size_, data);
@@ -110,7 +114,7 @@ class SimulatedDisk::File final : public WritableFile {
   SimulatedDisk& disk_;
   const std::string path_;
   const std::shared_ptr<Inode> inode_;
-  int64_t size_ = 0;
+  int64_t size_;
 };
 
 // Of a file that nobody appends to any more.
@@ -355,7 +359,19 @@ absl::StatusOr<std::unique_ptr<WritableFile>> SimulatedDisk::Create(
   if (const int error = Open(path, /*create=*/true, inode); error != 0) {
     return StatusOf(error, path);
   }
-  return std::make_unique<File>(*this, path, std::move(inode));
+  return std::make_unique<File>(*this, path, std::move(inode), 0);
+}
+
+absl::StatusOr<std::unique_ptr<WritableFile>> SimulatedDisk::OpenToAppend(
+    const std::string& path, int64_t size) {
+  std::shared_ptr<Inode> inode;
+  int64_t size_found = 0;
+  int error = Open(path, /*create=*/false, inode);
+  if (error == 0) error = SizeOf(*inode, size_found);
+  if (error == 0 && size_found < size) return absl::DataLossError(path);
+  if (error == 0) error = Resize(*inode, size);
+  if (error != 0) return StatusOf(error, path);
+  return std::make_unique<File>(*this, path, std::move(inode), size);
 }
 
 absl::StatusOr<std::shared_ptr<MappedFile>> SimulatedDisk::Map(
@@ -395,6 +411,19 @@ absl::Status SimulatedDisk::Rename(const std::string& from,
   }
   names_[to] = found->second;
   names_.erase(from);
+  return absl::OkStatus();
+}
+
+absl::Status SimulatedDisk::Link(const std::string& from,
+                                 const std::string& to) {
+  absl::MutexLock lock(&mutex_);
+  const auto found = names_.find(from);
+  if (found == names_.end()) return StatusOf(ENOENT, from);
+  if (names_.count(to) > 0) return StatusOf(EEXIST, to);
+  if (const int error = Step(Call::kTakeSpace); error != 0) {
+    return StatusOf(error, to);
+  }
+  names_[to] = found->second;
   return absl::OkStatus();
 }
 

@@ -78,12 +78,15 @@ class SimulatedDisk final : public FileSystem {
 
   absl::StatusOr<std::unique_ptr<WritableFile>> Create(
       const std::string& path) override;
+  absl::StatusOr<std::unique_ptr<WritableFile>> OpenToAppend(
+      const std::string& path, int64_t size) override;
   absl::StatusOr<std::shared_ptr<MappedFile>> Map(
       const std::string& path) override;
   absl::StatusOr<std::unique_ptr<ReadableFile>> OpenForReading(
       const std::string& path) override;
   absl::StatusOr<int64_t> Size(const std::string& path) override;
   absl::Status Rename(const std::string& from, const std::string& to) override;
+  absl::Status Link(const std::string& from, const std::string& to) override;
   absl::Status Remove(const std::string& path) override;
   absl::StatusOr<std::vector<std::string>> List(
       const std::string& directory) override;

@@ -7,7 +7,7 @@ from pathlib import Path
 
 import grpc
 
-from warmstart import delta, errors, transfer
+from warmstart import delta, errors, transfer, uploads
 from warmstart.connection import Connection
 from warmstart.v1.model_initializer_pb2 import SaveModelHeader, SaveModelResponse
 from warmstart.v1.model_initializer_pb2_grpc import ModelInitializerStub
@@ -48,7 +48,18 @@ class Saver:
             return self.send(header, files)
 
     def send(self, header: SaveModelHeader, files: Sequence[Path]) -> SaveModelResponse:
-        """Sends a header and files as they are."""
+        """Sends a header and files as they are; large ones can be gone on with."""
+        if sum(path.stat().st_size for path in files) >= uploads.RESUMABLE_BYTES:
+            try:
+                header.upload = uploads.send(
+                    self._connection, self._uploads, header, files
+                )
+                files = []
+            except errors.WarmstartError as error:
+                if error.code == grpc.StatusCode.ALREADY_EXISTS:
+                    files = []  # the answer is there to be asked for
+                elif error.code != grpc.StatusCode.UNIMPLEMENTED:
+                    raise
         return self._connection.retry(
             lambda: self._models.SaveModel(
                 transfer.upload_stream(header, files),

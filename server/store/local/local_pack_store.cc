@@ -64,6 +64,21 @@ class UnsettledPacks {
   absl::flat_hash_set<PackId> ids_ ABSL_GUARDED_BY(mutex_);
 };
 
+class LocalPackLease final : public PackLease {
+ public:
+  LocalPackLease(UnsettledPacks& unsettled, PackId id)
+      : unsettled_(unsettled), id_(std::move(id)) {
+    unsettled_.Add(id_);
+  }
+  ~LocalPackLease() override { unsettled_.Remove(id_); }
+  LocalPackLease(const LocalPackLease&) = delete;
+  LocalPackLease& operator=(const LocalPackLease&) = delete;
+
+ private:
+  UnsettledPacks& unsettled_;
+  const PackId id_;
+};
+
 class LocalPackScanner final : public PackScanner {
  public:
   LocalPackScanner(PackId id, std::unique_ptr<ReadableFile> file)
@@ -226,6 +241,10 @@ class LocalPackStore final : public PackStore {
   }
 
   std::unique_ptr<PackHold> Hold() override { return removals_.Hold(); }
+
+  std::unique_ptr<PackLease> Expect(const PackId& id) override {
+    return std::make_unique<LocalPackLease>(unsettled_, id);
+  }
 
   absl::StatusOr<std::vector<PackFile>> ListSettled() override {
     ASSIGN_OR_RETURN(const std::vector<std::string> names,

@@ -24,6 +24,10 @@ class StorePaths {
   std::string Staged(const std::string& id) const {
     return StagingDir() + "/" + id;
   }
+  std::string UploadsDir() const { return data_dir_ + "/uploads"; }
+  std::string Upload(const std::string& file) const {
+    return UploadsDir() + "/" + file;
+  }
 
  private:
   std::string data_dir_;

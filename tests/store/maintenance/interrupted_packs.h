@@ -36,6 +36,17 @@ class InterruptedPacks final : public PackStore {
     Interrupt(before_read);
     return real_->Read(id, offset, num_bytes);
   }
+  absl::StatusOr<std::unique_ptr<PackScanner>> OpenForScan(
+      const PackId& id) override {
+    return real_->OpenForScan(id);
+  }
+  absl::StatusOr<int64_t> SizeOf(const PackId& id) override {
+    return real_->SizeOf(id);
+  }
+  std::unique_ptr<PackHold> Hold() override { return real_->Hold(); }
+  std::unique_ptr<PackLease> Expect(const PackId& id) override {
+    return real_->Expect(id);
+  }
   absl::StatusOr<std::vector<PackFile>> ListSettled() override {
     return real_->ListSettled();
   }

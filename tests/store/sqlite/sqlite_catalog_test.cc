@@ -12,8 +12,8 @@
 #include "tests/store/catalog_architectures_contract.h"
 #include "tests/store/catalog_blobs_contract.h"
 #include "tests/store/catalog_checkpoints_contract.h"
-#include "tests/store/catalog_retention_contract.h"
 #include "tests/store/catalog_damage_contract.h"
+#include "tests/store/catalog_retention_contract.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
 
