@@ -13,6 +13,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -166,6 +167,26 @@ TYPED_TEST_P(PackStoreContract, SweepKeepsWhatIsKnownAndNothingElse) {
   EXPECT_FALSE(this->Exists(orphan));
 }
 
+TYPED_TEST_P(PackStoreContract, WhatIsOnItsWayIsNotListed) {
+  EXPECT_THAT(this->packs_->ListSettled(),
+              testing::IsOkAndHolds(::testing::IsEmpty()));
+  std::unique_ptr<StagedPack> staged = this->packs_->Stage().value();
+  const PackId id = staged->id();
+  ASSERT_OK(staged->Append("content"));
+  ASSERT_OK(staged->Publish());
+  EXPECT_THAT(this->packs_->ListSettled(),
+              testing::IsOkAndHolds(::testing::IsEmpty()));
+  staged.reset();
+  for (const bool reopened : {false, true}) {
+    if (reopened) this->Reopen();
+    ASSERT_OK_AND_ASSIGN(const std::vector<PackFile> files,
+                         this->packs_->ListSettled());
+    ASSERT_THAT(files, ::testing::SizeIs(1));
+    EXPECT_EQ(files[0].id, id);
+    EXPECT_EQ(files[0].num_bytes, 7);
+  }
+}
+
 REGISTER_TYPED_TEST_SUITE_P(
     PackStoreContract, PublishedBytesAreReadInParts,
     StagedBytesAreSeenByTheirOwnerAlone,
@@ -173,7 +194,8 @@ REGISTER_TYPED_TEST_SUITE_P(
     AMappingIsZerosThenWhatIsWritten, AnEmptyPackIsAPack, WhatIsDroppedIsGone,
     PublishedPacksOutliveTheirWriterAndAReopening, ReadsOutsideAPackAreDataLoss,
     ReadsOfAMissingPackAreDataLoss, RemovedPacksAreGoneButStayReadableWhereHeld,
-    ReadBytesOutliveTheStore, SweepKeepsWhatIsKnownAndNothingElse);
+    ReadBytesOutliveTheStore, WhatIsOnItsWayIsNotListed,
+    SweepKeepsWhatIsKnownAndNothingElse);
 
 }  // namespace warmstart::store
 
