@@ -80,7 +80,7 @@ def test_the_limit_is_kept(server, cli, models):
 
 
 def test_a_running_download_is_not_disturbed(server, cli, models):
-    (first, whole), (second, _) = models
+    (first, whole), (second, part) = models
     with server.channel() as channel:
         stub = checkpoints_pb2_grpc.CheckpointsStub(channel)
 
@@ -98,6 +98,8 @@ def test_a_running_download_is_not_disturbed(server, cli, models):
         assert collect(channel).rewritten_pack_count == 1
         got += b"".join(message.chunk for message in running)
         assert got == expected
+    with server.client() as client:
+        assert_same_state(client.state_dict(second), part)
     assert_tidy(server)
 
 

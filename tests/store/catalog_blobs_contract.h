@@ -106,6 +106,109 @@ TYPED_TEST_P(CatalogBlobs, ABlobThatTheManifestDoesNotNeedIsNotRecorded) {
   EXPECT_THAT(result.unused_packs, ::testing::ElementsAre(PackId(32, 'b')));
 }
 
+TYPED_TEST_P(CatalogBlobs, TheUsageOfPacksIsWhatIsNeededOfThem) {
+  EXPECT_THAT(this->catalog_->ListPackUsage(),
+              testing::IsOkAndHolds(::testing::IsEmpty()));
+  // A tensor of 100 bytes, one that overlaps it by half, one that nobody needs,
+  // and one behind it.
+  const std::string a(100, 'a');
+  const std::string b(100, 'b');
+  const std::string c(10, 'c');
+  const NewPack pack{.id = PackId(32, 'a'),
+                     .num_bytes = 1000,
+                     .blobs = {{BlobOf(c), 500},
+                               {BlobOf(a), 0},
+                               {BlobOf("dead"), 300},
+                               {BlobOf(b), 50}}};
+  ASSERT_OK(this->Commit("one", {{"a", a}, {"b", b}, {"c", c}}, {pack}));
+  ASSERT_OK_AND_ASSIGN(const std::vector<PackUsage> packs,
+                       this->catalog_->ListPackUsage());
+  ASSERT_THAT(packs, ::testing::SizeIs(1));
+  EXPECT_EQ(packs[0].id, pack.id);
+  EXPECT_EQ(packs[0].num_bytes, 1000);
+  EXPECT_EQ(packs[0].live_bytes, 192 + 10);
+  EXPECT_FALSE(packs[0].has_damage);
+
+  ASSERT_OK_AND_ASSIGN(const std::vector<PlacedBlob> blobs,
+                       this->catalog_->ListBlobs(pack.id));
+  ASSERT_THAT(blobs, ::testing::SizeIs(3));
+  EXPECT_EQ(blobs[0].blob.digest, Digest::Of(a));
+  EXPECT_EQ(blobs[1].offset, 50);
+  EXPECT_EQ(blobs[2].offset, 500);
+  EXPECT_EQ(blobs[2].blob.num_bytes, 10);
+  EXPECT_EQ(blobs[2].blob.crc32, BlobOf(c).crc32);
+  EXPECT_THAT(this->catalog_->ListBlobs(PackId(32, 'b')),
+              testing::IsOkAndHolds(::testing::IsEmpty()));
+}
+
+TYPED_TEST_P(CatalogBlobs, BlobsAreMovedAndPacksThatAreEmptyThenGo) {
+  const Tensors both = {{"a", "11"}, {"b", "222"}};
+  const Tensors other = {{"c", "3333"}};
+  ASSERT_OK(this->Commit("one", both, {this->PackOf('a', both)}));
+  ASSERT_OK(this->Commit("two", other, {this->PackOf('b', other)}));
+  const NewPack fresh{
+      .id = PackId(32, 'f'),
+      .num_bytes = 300,
+      .blobs = {{BlobOf("11"), 0}, {BlobOf("222"), 64}, {BlobOf("3333"), 128}}};
+  EXPECT_THAT(
+      this->catalog_->MoveBlobs(fresh, {PackId(32, 'a'), PackId(32, 'b')}),
+      testing::IsOkAndHolds(
+          ::testing::UnorderedElementsAre(PackId(32, 'a'), PackId(32, 'b'))));
+  for (const bool reopened : {false, true}) {
+    if (reopened) this->Reopen();
+    EXPECT_THAT(this->catalog_->ListPacks(),
+                testing::IsOkAndHolds(::testing::ElementsAre(fresh.id)));
+    EXPECT_EQ(this->Find("222")->pack, fresh.id);
+    EXPECT_EQ(this->Find("222")->offset, 64);
+    EXPECT_EQ(this->Find("222")->blob.crc32, BlobOf("222").crc32);
+  }
+  // What a commit remembers of a blob, and what a deletion gives up.
+  ASSERT_OK(this->Commit("three", other, {}));
+  ASSERT_OK(this->catalog_->DeleteCheckpoint(MakeCheckpointName("one"), false));
+  ASSERT_OK(this->catalog_->DeleteCheckpoint(MakeCheckpointName("two"), false));
+  EXPECT_THAT(
+      this->catalog_->DeleteCheckpoint(MakeCheckpointName("three"), false),
+      testing::IsOkAndHolds(::testing::ElementsAre(fresh.id)));
+}
+
+TYPED_TEST_P(CatalogBlobs, WhatIsNotWhereItWasStaysWhereItIs) {
+  const Tensors tensors = {{"a", "11"}};
+  const Tensors other = {{"b", "222"}};
+  ASSERT_OK(this->Commit("one", tensors, {this->PackOf('a', tensors)}));
+  ASSERT_OK(this->Commit("two", other, {this->PackOf('b', other)}));
+  const NewPack fresh{.id = PackId(32, 'f'),
+                      .num_bytes = 200,
+                      .blobs = {{BlobOf("11"), 0}, {BlobOf("gone"), 64}}};
+  // It lies in another pack, or nowhere.
+  EXPECT_THAT(
+      this->catalog_->MoveBlobs(fresh, {PackId(32, 'b'), PackId(32, 'c')}),
+      testing::IsOkAndHolds(::testing::ElementsAre(fresh.id)));
+  EXPECT_EQ(this->Find("11")->pack, PackId(32, 'a'));
+  EXPECT_THAT(this->catalog_->ListPacks(),
+              testing::IsOkAndHolds(::testing::UnorderedElementsAre(
+                  PackId(32, 'a'), PackId(32, 'b'))));
+}
+
+TYPED_TEST_P(CatalogBlobs, APackInWhichSomethingIsLeftStays) {
+  const Tensors both = {{"a", "11"}, {"b", "222"}};
+  ASSERT_OK(this->Commit("one", both, {this->PackOf('a', both)}));
+  const NewPack fresh{
+      .id = PackId(32, 'f'), .num_bytes = 2, .blobs = {{BlobOf("11"), 0}}};
+  EXPECT_THAT(this->catalog_->MoveBlobs(fresh, {PackId(32, 'a')}),
+              testing::IsOkAndHolds(::testing::IsEmpty()));
+  EXPECT_EQ(this->Find("11")->pack, fresh.id);
+  EXPECT_EQ(this->Find("222")->pack, PackId(32, 'a'));
+}
+
+TYPED_TEST_P(CatalogBlobs, SettlingChangesNothing) {
+  const Tensors tensors = {{"a", "11"}};
+  ASSERT_OK(this->Commit("one", tensors, {this->PackOf('a', tensors)}));
+  ASSERT_OK(this->catalog_->Settle());
+  this->Reopen();
+  EXPECT_EQ(this->Find("11")->pack, PackId(32, 'a'));
+  EXPECT_GT(this->catalog_->MeasureSpace()->num_bytes, 0);
+}
+
 TYPED_TEST_P(CatalogBlobs, ASmallBlobIsKeptAndReadBack) {
   const std::string bytes("\0\xFF'x", 4);
   ASSERT_OK(this->CommitSmall("one", {{"a", bytes}, {"b", "11"}}).status());
@@ -313,8 +416,11 @@ REGISTER_TYPED_TEST_SUITE_P(
     AnEmptyManifestIsAllowed, BlobsAreFoundWhereTheyLie,
     TheEmptyBlobIsAlwaysThere, AKnownBlobStaysWhereItWas,
     APackThatBringsNothingNewIsUnused,
-    ABlobThatTheManifestDoesNotNeedIsNotRecorded, ASmallBlobIsKeptAndReadBack,
-    ASmallBlobThatTheManifestDoesNotNeedIsNotKept,
+    ABlobThatTheManifestDoesNotNeedIsNotRecorded,
+    TheUsageOfPacksIsWhatIsNeededOfThem,
+    BlobsAreMovedAndPacksThatAreEmptyThenGo, WhatIsNotWhereItWasStaysWhereItIs,
+    APackInWhichSomethingIsLeftStays, SettlingChangesNothing,
+    ASmallBlobIsKeptAndReadBack, ASmallBlobThatTheManifestDoesNotNeedIsNotKept,
     ABlobIsKeptOnceInThePlaceWhereItCameFirst,
     AMissingBlobIsAbortedAndChangesNothing,
     ABlobThatIsGoneIsMissedHoweverOftenItWasNamed,

@@ -14,6 +14,7 @@
 #include <memory>
 #include <string>
 #include <utility>
+#include <vector>
 
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -257,18 +258,46 @@ TYPED_TEST_P(PackStoreContract, SweepRemovesWhatWasHeldInACrash) {
   EXPECT_FALSE(this->Exists(id));
 }
 
+TYPED_TEST_P(PackStoreContract, WhatIsExpectedIsNotListed) {
+  const PackId id = this->Publish("content");
+  std::unique_ptr<PackLease> lease = this->packs_->Expect(id);
+  EXPECT_THAT(this->packs_->ListSettled(),
+              testing::IsOkAndHolds(::testing::IsEmpty()));
+  lease.reset();
+  EXPECT_THAT(this->packs_->ListSettled(),
+              testing::IsOkAndHolds(::testing::SizeIs(1)));
+}
+
+TYPED_TEST_P(PackStoreContract, WhatIsHeldButRemovedIsNotListed) {
+  const PackId id = this->Publish("content");
+  const std::unique_ptr<PackHold> hold = this->packs_->Hold();
+  ASSERT_OK(this->packs_->Remove(id));
+  EXPECT_THAT(this->packs_->ListSettled(),
+              testing::IsOkAndHolds(::testing::IsEmpty()));
+}
+
+TYPED_TEST_P(PackStoreContract, WhatIsOnItsWayIsNotListed) {
+  EXPECT_THAT(this->packs_->ListSettled(),
+              testing::IsOkAndHolds(::testing::IsEmpty()));
+  std::unique_ptr<StagedPack> staged = this->packs_->Stage().value();
+  const PackId id = staged->id();
+  ASSERT_OK(staged->Append("content"));
+  ASSERT_OK(staged->Publish());
+  EXPECT_THAT(this->packs_->ListSettled(),
+              testing::IsOkAndHolds(::testing::IsEmpty()));
+  staged.reset();
+  for (const bool reopened : {false, true}) {
+    if (reopened) this->Reopen();
+    ASSERT_OK_AND_ASSIGN(const std::vector<PackFile> files,
+                         this->packs_->ListSettled());
+    ASSERT_THAT(files, ::testing::SizeIs(1));
+    EXPECT_EQ(files[0].id, id);
+    EXPECT_EQ(files[0].num_bytes, 7);
+  }
+}
+
 REGISTER_TYPED_TEST_SUITE_P(
-    PackStoreContract, AFileWrittenByOthersIsFinishedAsItIs,
-    HeldPacksStayUntilTheLastHoldEnds, SweepRemovesWhatWasHeldInACrash,
-    PublishedBytesAreReadInParts, StagedBytesAreSeenByTheirOwnerAlone,
-    FinishedBytesStayThereAfterPublishAndRemove, AppendAfterFinishIsRefused,
-    AMappingIsZerosThenWhatIsWritten, AnEmptyPackIsAPack, WhatIsDroppedIsGone,
-    PublishedPacksOutliveTheirWriterAndAReopening, ReadsOutsideAPackAreDataLoss,
-    ReadsOfAMissingPackAreDataLoss, AScanHandsOutThePartInPieces,
-    AScanEndsWhereItsTakerSaysSo, AScanOfWhatIsNotThereIsDataLoss,
-    APackIsSettledOnceItsStagedPackIsGone,
-    RemovedPacksAreGoneButStayReadableWhereHeld, ReadBytesOutliveTheStore,
-    SweepKeepsWhatIsKnownAndNothingElse);
+    PackStoreContract, PublishedBytesAreReadInParts, StagedBytesAreSeenByTheirOwnerAlone, FinishedBytesStayThereAfterPublishAndRemove, AppendAfterFinishIsRefused, AMappingIsZerosThenWhatIsWritten, AnEmptyPackIsAPack, WhatIsDroppedIsGone, PublishedPacksOutliveTheirWriterAndAReopening, ReadsOutsideAPackAreDataLoss, ReadsOfAMissingPackAreDataLoss, AScanHandsOutThePartInPieces, AScanEndsWhereItsTakerSaysSo, AScanOfWhatIsNotThereIsDataLoss, APackIsSettledOnceItsStagedPackIsGone, RemovedPacksAreGoneButStayReadableWhereHeld, ReadBytesOutliveTheStore, SweepKeepsWhatIsKnownAndNothingElse, AFileWrittenByOthersIsFinishedAsItIs, HeldPacksStayUntilTheLastHoldEnds, SweepRemovesWhatWasHeldInACrash, WhatIsExpectedIsNotListed, WhatIsHeldButRemovedIsNotListed, WhatIsOnItsWayIsNotListed);
 
 }  // namespace warmstart::store
 

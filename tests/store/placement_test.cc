@@ -1,5 +1,7 @@
 #include "server/store/placement.h"
 
+#include <algorithm>
+#include <random>
 #include <string>
 #include <vector>
 
@@ -72,6 +74,38 @@ TEST(PlacementTest, DigestsOfEntriesAndStoragesAreNamed) {
   EXPECT_THAT(
       DigestsOf(manifest),
       UnorderedElementsAre(Digest::Of("1"), Digest::Of("2"), Digest::Of("3")));
+}
+
+TEST(PlacementTest, RunsOfAPackBeginAtMultiplesOf64) {
+  EXPECT_EQ(AlignInPack(0), 0);
+  EXPECT_EQ(AlignInPack(1), 64);
+  EXPECT_EQ(AlignInPack(64), 64);
+  EXPECT_EQ(AlignInPack(65), 128);
+}
+
+// What would be copied has the size that it has once it is copied.
+TEST(PlacementTest, ThePackedSizeIsThatOfTheRunsOneAfterAnother) {
+  for (uint32_t seed = 0; seed < 200; ++seed) {
+    std::mt19937 random(seed);
+    std::vector<PlacedBlob> blobs;
+    const int count = 1 + static_cast<int>(random() % 20);
+    for (int i = 0; i < count; ++i) {
+      blobs.push_back(At(random() % 1000, 1 + random() % 200));
+    }
+    int64_t expected = 0;
+    for (const Run& run : MergeIntoRuns(blobs)) {
+      expected = AlignInPack(expected) + run.num_bytes;
+    }
+    std::sort(blobs.begin(), blobs.end(),
+              [](const PlacedBlob& a, const PlacedBlob& b) {
+                return a.offset < b.offset;
+              });
+    PackedSize size;
+    for (const PlacedBlob& placed : blobs) {
+      size.Add(placed.offset, placed.blob.num_bytes);
+    }
+    EXPECT_EQ(size.num_bytes(), expected) << "seed " << seed;
+  }
 }
 
 }  // namespace
