@@ -59,11 +59,12 @@ Condition IsAny(SqliteDb& db) {
 Condition HasArchitecture(SqliteDb& db, const ArchitectureName& architecture) {
   if (architecture.version() > 0) {
     return [&db, &architecture](int64_t bound) {
-      // The second comparison is what the index is made for.
+      // The second comparison is what the index is made for. IS, since from =
+      // SQLite would conclude the second one and use that alone.
       return LandOn(
           db.FindInt("SELECT sequence FROM checkpoints "
                      "INDEXED BY checkpoints_by_architecture_version "
-                     "WHERE architecture = ? AND architecture_version = ? "
+                     "WHERE architecture = ? AND architecture_version IS ? "
                      "AND architecture_version > 0 AND sequence <= ? "
                      "ORDER BY sequence DESC LIMIT 1",
                      architecture.id(), architecture.version(), bound));
