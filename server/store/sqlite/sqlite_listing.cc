@@ -185,17 +185,19 @@ absl::StatusOr<Landing> Leap(const std::vector<Condition>& conditions,
   return Landing{.sequence = bound};
 }
 
-}  // namespace
+struct SequencePage {
+  std::vector<int64_t> sequences;
+  int64_t next_before = 0;  // as ListedCheckpoints has it
+};
 
-absl::StatusOr<ListedCheckpoints> ListCheckpointRows(
-    SqliteDb& db, const CheckpointFilter& filter, int64_t before, int limit) {
-  ASSIGN_OR_RETURN(const std::vector<Condition> conditions,
-                   ConditionsOf(db, filter));
-  // Each of the conditions has to agree to each row, and to one more, which
-  // tells whether there are more.
-  int64_t leaps_left = kMaxFruitlessLeaps +
-                       (limit + 1) * static_cast<int64_t>(conditions.size());
-  ListedCheckpoints page;
+absl::StatusOr<SequencePage> FindPage(const std::vector<Condition>& conditions,
+                                      int64_t before, int limit) {
+  // Each of the conditions has to agree to each sequence, and to one more,
+  // which tells whether there are more.
+  int64_t leaps_left =
+      kMaxFruitlessLeaps +
+      (limit + int64_t{1}) * static_cast<int64_t>(conditions.size());
+  SequencePage page;
   while (true) {
     ASSIGN_OR_RETURN(const Landing next,
                      Leap(conditions, before - 1, leaps_left));
@@ -204,14 +206,30 @@ absl::StatusOr<ListedCheckpoints> ListCheckpointRows(
       page.next_before = next.sequence + 1;
       return page;
     }
-    if (static_cast<int>(page.checkpoints.size()) == limit) {
+    if (static_cast<int>(page.sequences.size()) == limit) {
       page.next_before = before;
       return page;
     }
     before = next.sequence;
-    ASSIGN_OR_RETURN(Checkpoint checkpoint, ReadCheckpoint(db, before));
-    page.checkpoints.push_back({before, std::move(checkpoint)});
+    page.sequences.push_back(before);
   }
+}
+
+}  // namespace
+
+absl::StatusOr<ListedCheckpoints> ListCheckpointRows(
+    SqliteDb& db, const CheckpointFilter& filter, int64_t before, int limit) {
+  ASSIGN_OR_RETURN(const std::vector<Condition> conditions,
+                   ConditionsOf(db, filter));
+  ASSIGN_OR_RETURN(const SequencePage page,
+                   FindPage(conditions, before, limit));
+  ListedCheckpoints listed;
+  listed.next_before = page.next_before;
+  for (const int64_t sequence : page.sequences) {
+    ASSIGN_OR_RETURN(Checkpoint checkpoint, ReadCheckpoint(db, sequence));
+    listed.checkpoints.push_back({sequence, std::move(checkpoint)});
+  }
+  return listed;
 }
 
 }  // namespace warmstart::store
