@@ -74,6 +74,7 @@ class CatalogBench:
         ):
             # Single calls and pages, which a client does not give.
             self.stub = checkpoints_pb2_grpc.CheckpointsStub(channel)
+            self.check_count()
             say("reads")
             self.time_gets()
             self.time_lists()
@@ -82,6 +83,16 @@ class CatalogBench:
                 self.compare_writes(*sources)
             self.time_scattered_writes()
             self.tell_sizes()
+
+    def check_count(self) -> None:
+        """Fails where the store was made for another run, or only in part."""
+        numbers = (self.checkpoints - 1, self.checkpoints)
+        found = [any(self.client.list(labels={"run": f"run-{i}"})) for i in numbers]
+        if found != [True, False]:
+            raise RuntimeError(
+                f"{self.full.data_dir} does not hold {self.checkpoints} synthetic "
+                "checkpoints; say how many with --checkpoints, or remove it"
+            )
 
     # Starts.
 
@@ -180,7 +191,6 @@ class CatalogBench:
         found: int | None,
     ) -> None:
         """One page; it has so many checkpoints, where the store has enough."""
-
         times = []
         for _ in range(self.times):
             spent, page = timed(partial(self.stub.ListCheckpoints, request))

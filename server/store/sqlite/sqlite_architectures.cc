@@ -78,7 +78,7 @@ absl::StatusOr<std::optional<int64_t>> FindUser(SqliteDb& db,
   return db.FindInt(
       "SELECT sequence FROM checkpoints "
       "INDEXED BY checkpoints_by_architecture_version WHERE architecture = ? "
-      "AND architecture_version = ? AND architecture_version > 0 LIMIT 1",
+      "AND architecture_version IS ? AND architecture_version > 0 LIMIT 1",
       name.id(), name.version());
 }
 

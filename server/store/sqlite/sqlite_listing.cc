@@ -60,11 +60,12 @@ Condition IsAny(SqliteDb& db) {
 Condition HasArchitecture(SqliteDb& db, const ArchitectureName& architecture) {
   if (architecture.version() > 0) {
     return [&db, &architecture](int64_t bound) {
-      // The second comparison is what the index is made for.
+      // The second comparison is what the index is made for. IS, since from =
+      // SQLite would conclude the second one and use that alone.
       return LandOn(
           db.FindInt("SELECT sequence FROM checkpoints "
                      "INDEXED BY checkpoints_by_architecture_version "
-                     "WHERE architecture = ? AND architecture_version = ? "
+                     "WHERE architecture = ? AND architecture_version IS ? "
                      "AND architecture_version > 0 AND sequence <= ? "
                      "ORDER BY sequence DESC LIMIT 1",
                      architecture.id(), architecture.version(), bound));
@@ -185,6 +186,36 @@ absl::StatusOr<Landing> Leap(const std::vector<Condition>& conditions,
   return Landing{.sequence = bound};
 }
 
+struct SequencePage {
+  std::vector<int64_t> sequences;
+  int64_t next_before = 0;  // as ListedCheckpoints has it
+};
+
+absl::StatusOr<SequencePage> FindPage(const std::vector<Condition>& conditions,
+                                      int64_t before, int limit) {
+  // Each of the conditions has to agree to each sequence, and to one more,
+  // which tells whether there are more.
+  int64_t leaps_left =
+      kMaxFruitlessLeaps +
+      (limit + int64_t{1}) * static_cast<int64_t>(conditions.size());
+  SequencePage page;
+  while (true) {
+    ASSIGN_OR_RETURN(const Landing next,
+                     Leap(conditions, before - 1, leaps_left));
+    if (next.sequence == 0) return page;
+    if (!next.holds) {
+      page.next_before = next.sequence + 1;
+      return page;
+    }
+    if (static_cast<int>(page.sequences.size()) == limit) {
+      page.next_before = before;
+      return page;
+    }
+    before = next.sequence;
+    page.sequences.push_back(before);
+  }
+}
+
 }  // namespace
 
 absl::StatusOr<std::vector<int64_t>> ListSequences(
@@ -207,27 +238,15 @@ absl::StatusOr<ListedCheckpoints> ListCheckpointRows(
     SqliteDb& db, const CheckpointFilter& filter, int64_t before, int limit) {
   ASSIGN_OR_RETURN(const std::vector<Condition> conditions,
                    ConditionsOf(db, filter));
-  // Each of the conditions has to agree to each row, and to one more, which
-  // tells whether there are more.
-  int64_t leaps_left = kMaxFruitlessLeaps +
-                       (limit + 1) * static_cast<int64_t>(conditions.size());
-  ListedCheckpoints page;
-  while (true) {
-    ASSIGN_OR_RETURN(const Landing next,
-                     Leap(conditions, before - 1, leaps_left));
-    if (next.sequence == 0) return page;
-    if (!next.holds) {
-      page.next_before = next.sequence + 1;
-      return page;
-    }
-    if (static_cast<int>(page.checkpoints.size()) == limit) {
-      page.next_before = before;
-      return page;
-    }
-    before = next.sequence;
-    ASSIGN_OR_RETURN(Checkpoint checkpoint, ReadCheckpoint(db, before));
-    page.checkpoints.push_back({before, std::move(checkpoint)});
+  ASSIGN_OR_RETURN(const SequencePage page,
+                   FindPage(conditions, before, limit));
+  ListedCheckpoints listed;
+  listed.next_before = page.next_before;
+  for (const int64_t sequence : page.sequences) {
+    ASSIGN_OR_RETURN(Checkpoint checkpoint, ReadCheckpoint(db, sequence));
+    listed.checkpoints.push_back({sequence, std::move(checkpoint)});
   }
+  return listed;
 }
 
 }  // namespace warmstart::store

@@ -1,5 +1,7 @@
 // Listings of thousands of checkpoints: each page costs little, and the pages
-// together have all that match. What filters mean, the contract tests.
+// together have all that match. What filters mean, the contract tests say.
+
+#include <sqlite3.h>
 
 #include <algorithm>
 #include <functional>
@@ -21,12 +23,47 @@
 namespace warmstart::store {
 namespace {
 
+using ::testing::AllOf;
 using ::testing::ElementsAre;
 using ::testing::ElementsAreArray;
+using ::testing::Gt;
 using ::testing::IsEmpty;
+using ::testing::Lt;
 using ::testing::SizeIs;
 
 constexpr int kCheckpoints = 12'000;
+
+// Counts what statements do on the connections that are opened while it lives.
+class StatementWatch {
+ public:
+  StatementWatch() { sqlite3_auto_extension(EntryPoint()); }
+  ~StatementWatch() { sqlite3_cancel_auto_extension(EntryPoint()); }
+  StatementWatch(const StatementWatch&) = delete;
+  StatementWatch& operator=(const StatementWatch&) = delete;
+
+  void Restart() { num_sorts_ = num_steps_ = 0; }
+  int num_sorts() const { return num_sorts_; }
+  int num_steps() const { return num_steps_; }  // of SQLite's virtual machine
+
+ private:
+  static auto EntryPoint() -> void (*)() {
+    return reinterpret_cast<void (*)()>(&Attach);
+  }
+  static int Attach(sqlite3* db, char**, const sqlite3_api_routines*) {
+    return sqlite3_trace_v2(db, SQLITE_TRACE_PROFILE, &OnFinish, nullptr);
+  }
+  static int OnFinish(unsigned, void*, void* finished, void*) {
+    auto* const statement = static_cast<sqlite3_stmt*>(finished);
+    num_sorts_ +=
+        sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_SORT, /*resetFlg=*/1);
+    num_steps_ += sqlite3_stmt_status(statement, SQLITE_STMTSTATUS_VM_STEP,
+                                      /*resetFlg=*/1);
+    return SQLITE_OK;
+  }
+
+  static inline int num_sorts_ = 0;
+  static inline int num_steps_ = 0;
+};
 
 class SqliteListingTest : public ::testing::Test {
  protected:
@@ -120,6 +157,35 @@ TEST_F(SqliteListingTest, AliasesBehindManyOthersTakeSeveralPages) {
   EXPECT_EQ(pages.ids.front(), "5499");
   EXPECT_THAT(pages.sizes,
               ElementsAre(0, 0, 1000, 1000, 1000, 1000, 1000, 500));
+}
+
+TEST_F(SqliteListingTest, NoConditionSortsOrScans) {
+  StatementWatch watch;
+  Fill([](int i, NewCheckpoint& checkpoint) {
+    checkpoint.architecture =
+        MakeArchitectureName("Net").WithVersion(1 + i % 2);
+    checkpoint.labels = {{"all", ""}};
+    checkpoint.alias = MakeAlias(absl::StrCat("p/", i));
+  });
+  const ArchitectureName net = MakeArchitectureName("Net");
+  for (const CheckpointFilter& filter :
+       std::vector<CheckpointFilter>{{},
+                                     {.architecture = net},
+                                     {.architecture = net.WithVersion(1)},
+                                     {.labels = {{"all", ""}}},
+                                     {.alias = "p/1"},
+                                     {.alias = "", .alias_is_prefix = true},
+                                     {.alias = "p/", .alias_is_prefix = true},
+                                     {.architecture = net.WithVersion(2),
+                                      .labels = {{"all", ""}},
+                                      .alias = "p/",
+                                      .alias_is_prefix = true}}) {
+    watch.Restart();
+    ASSERT_OK(ListCheckpointRows(*db_, filter, kCheckpoints / 2, 50).status());
+    EXPECT_EQ(watch.num_sorts(), 0);
+    // To scan half of the checkpoints for each of the 50 takes 300000.
+    EXPECT_THAT(watch.num_steps(), AllOf(Gt(0), Lt(100'000)));
+  }
 }
 
 TEST_F(SqliteListingTest, NothingIsOnePage) {
