@@ -297,7 +297,19 @@ TYPED_TEST_P(PackStoreContract, WhatIsOnItsWayIsNotListed) {
 }
 
 REGISTER_TYPED_TEST_SUITE_P(
-    PackStoreContract, PublishedBytesAreReadInParts, StagedBytesAreSeenByTheirOwnerAlone, FinishedBytesStayThereAfterPublishAndRemove, AppendAfterFinishIsRefused, AMappingIsZerosThenWhatIsWritten, AnEmptyPackIsAPack, WhatIsDroppedIsGone, PublishedPacksOutliveTheirWriterAndAReopening, ReadsOutsideAPackAreDataLoss, ReadsOfAMissingPackAreDataLoss, AScanHandsOutThePartInPieces, AScanEndsWhereItsTakerSaysSo, AScanOfWhatIsNotThereIsDataLoss, APackIsSettledOnceItsStagedPackIsGone, RemovedPacksAreGoneButStayReadableWhereHeld, ReadBytesOutliveTheStore, SweepKeepsWhatIsKnownAndNothingElse, AFileWrittenByOthersIsFinishedAsItIs, HeldPacksStayUntilTheLastHoldEnds, SweepRemovesWhatWasHeldInACrash, WhatIsExpectedIsNotListed, WhatIsHeldButRemovedIsNotListed, WhatIsOnItsWayIsNotListed);
+    PackStoreContract, PublishedBytesAreReadInParts,
+    StagedBytesAreSeenByTheirOwnerAlone,
+    FinishedBytesStayThereAfterPublishAndRemove, AppendAfterFinishIsRefused,
+    AMappingIsZerosThenWhatIsWritten, AnEmptyPackIsAPack, WhatIsDroppedIsGone,
+    PublishedPacksOutliveTheirWriterAndAReopening, ReadsOutsideAPackAreDataLoss,
+    ReadsOfAMissingPackAreDataLoss, AScanHandsOutThePartInPieces,
+    AScanEndsWhereItsTakerSaysSo, AScanOfWhatIsNotThereIsDataLoss,
+    APackIsSettledOnceItsStagedPackIsGone,
+    RemovedPacksAreGoneButStayReadableWhereHeld, ReadBytesOutliveTheStore,
+    SweepKeepsWhatIsKnownAndNothingElse, AFileWrittenByOthersIsFinishedAsItIs,
+    HeldPacksStayUntilTheLastHoldEnds, SweepRemovesWhatWasHeldInACrash,
+    WhatIsExpectedIsNotListed, WhatIsHeldButRemovedIsNotListed,
+    WhatIsOnItsWayIsNotListed);
 
 }  // namespace warmstart::store
 
