@@ -182,6 +182,47 @@ TEST_F(PosixFileSystemTest, MappedBytesOutliveTheFile) {
   EXPECT_EQ(mapped->bytes(), "still here");
 }
 
+TEST_F(PosixFileSystemTest, AFileIsGoneOnWithWhereItIsCut) {
+  WriteFile(Path("f"), "0123456789");
+  {
+    ASSERT_OK_AND_ASSIGN(const auto file,
+                         file_system_.OpenToAppend(Path("f"), 4));
+    EXPECT_EQ(ReadFile(Path("f")), "0123");
+    ASSERT_OK(file->Append("ab"));
+    ASSERT_OK(file->Append("c"));
+    ASSERT_OK(file->Sync());
+  }
+  EXPECT_EQ(ReadFile(Path("f")), "0123abc");
+  ASSERT_OK(file_system_.OpenToAppend(Path("f"), 7));
+  EXPECT_EQ(ReadFile(Path("f")), "0123abc");
+}
+
+TEST_F(PosixFileSystemTest, AFileThatIsShorterIsNotGoneOnWith) {
+  WriteFile(Path("f"), "0123");
+  EXPECT_THAT(file_system_.OpenToAppend(Path("f"), 5),
+              StatusIs(absl::StatusCode::kDataLoss, HasSubstr("has 4 bytes")));
+  EXPECT_EQ(ReadFile(Path("f")), "0123");
+  EXPECT_THAT(file_system_.OpenToAppend(Path("missing"), 0),
+              StatusIs(absl::StatusCode::kNotFound));
+}
+
+TEST_F(PosixFileSystemTest, ALinkedFileHasTwoNames) {
+  WriteFile(Path("a"), "content");
+  ASSERT_OK(file_system_.Link(Path("a"), Path("b")));
+  ASSERT_OK(file_system_.Remove(Path("a")));
+  EXPECT_EQ(ReadFile(Path("b")), "content");
+}
+
+TEST_F(PosixFileSystemTest, ALinkReplacesNothing) {
+  WriteFile(Path("a"), "content");
+  WriteFile(Path("b"), "other");
+  EXPECT_THAT(file_system_.Link(Path("a"), Path("b")),
+              StatusIs(absl::StatusCode::kAlreadyExists));
+  EXPECT_EQ(ReadFile(Path("b")), "other");
+  EXPECT_THAT(file_system_.Link(Path("missing"), Path("c")),
+              StatusIs(absl::StatusCode::kNotFound));
+}
+
 TEST_F(PosixFileSystemTest, RenameReplacesWhatIsThere) {
   WriteFile(Path("a"), "new");
   WriteFile(Path("b"), "old");

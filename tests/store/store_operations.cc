@@ -341,12 +341,12 @@ const std::vector<StoreOperation>& StoreOperations() {
        [](SimulatedStore& s) {
          return SaveOfUpload(s.store(), "complete", kUploaded);
        },
-       12},
+       8},
       {"SaveOfAnUploadThatCopiesWhatIsNew",
        [](SimulatedStore& s) {
          return SaveOfUpload(s.store(), "known", kMostlyKnown);
        },
-       15},
+       10},
       {"CopyTheLog", CopyTheLog, 0},
       {"Reopen",
        [](SimulatedStore& s) {
