@@ -1,4 +1,5 @@
-// PackBuilder: a fresh pack, into which blobs are copied from staged files.
+// PackBuilder: a fresh pack, into which blobs are copied from staged files and
+// from other packs.
 
 #ifndef WARMSTART_SERVER_STORE_PACK_BUILDER_H_
 #define WARMSTART_SERVER_STORE_PACK_BUILDER_H_
@@ -21,6 +22,9 @@ class PackBuilder {
 
   // Copies a run of the file whose bytes are `file`.
   absl::Status Append(absl::string_view file, const Run& run);
+  // Copies a run of a pack. DATA_LOSS where that cannot be read; the fresh pack
+  // is good for nothing then.
+  absl::Status Append(PackScanner& pack, const Run& run);
 
   bool empty() const { return staged_ == nullptr; }
   // These two only when not empty.
@@ -28,7 +32,9 @@ class PackBuilder {
   const NewPack& pack() const { return pack_; }
 
  private:
-  absl::Status Align();
+  // Before and after the bytes of a run.
+  absl::Status Begin();
+  void End(const Run& run);
 
   PackStore& packs_;
   std::unique_ptr<StagedPack> staged_;

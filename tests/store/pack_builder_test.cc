@@ -56,6 +56,27 @@ TEST_F(PackBuilderTest, RunsAreAlignedAndBlobsKeepTheirPlaceInThem) {
               IsOkAndHolds("hello, world" + std::string(52, '\0') + ".."));
 }
 
+TEST_F(PackBuilderTest, RunsOfAPackAreCopiedAsThoseOfAFile) {
+  PackBuilder first(*packs_);
+  const std::string file = "hello, world";
+  ASSERT_OK(first.Append(file, {.offset = 0, .num_bytes = 12}));
+  ASSERT_OK(first.staged().Publish());
+  ASSERT_OK_AND_ASSIGN(const std::unique_ptr<PackScanner> pack,
+                       packs_->OpenForScan(first.pack().id));
+  PackBuilder second(*packs_);
+  for (int i = 0; i < 2; ++i) {
+    ASSERT_OK(second.Append(
+        *pack, {.offset = 7, .num_bytes = 5, .blobs = {{BlobOf("world"), 7}}}));
+  }
+  EXPECT_EQ(second.pack().num_bytes, 69);
+  EXPECT_EQ(second.pack().blobs[1].offset, 64);
+  EXPECT_THAT(second.staged().Finish(),
+              IsOkAndHolds("world" + std::string(59, '\0') + "world"));
+  EXPECT_THAT(
+      PackBuilder(*packs_).Append(*pack, {.offset = 10, .num_bytes = 5}),
+      StatusIs(absl::StatusCode::kDataLoss));
+}
+
 TEST_F(PackBuilderTest, AFullDiskIsReportedAndLeavesNothing) {
   {
     PackBuilder builder(*packs_);

@@ -1,5 +1,6 @@
 #include "server/store/maintenance/collector.h"
 
+#include <cstddef>
 #include <cstdint>
 #include <memory>
 #include <optional>
@@ -21,7 +22,7 @@ namespace {
 // A pack that is copied from, and its blobs by offset.
 struct Source {
   PackUsage usage;
-  BlobData data;
+  std::unique_ptr<PackScanner> pack;
   std::vector<PlacedBlob> blobs;
 };
 
@@ -75,29 +76,23 @@ void Foretell(const CollectionPlan& plan, const std::vector<PackFile>& strays,
   }
 }
 
-bool AreInside(absl::Span<const PlacedBlob> blobs, int64_t num_bytes) {
-  return absl::c_all_of(blobs, [&](const PlacedBlob& placed) {
-    return placed.offset >= 0 && placed.offset <= num_bytes &&
-           placed.blob.num_bytes <= num_bytes - placed.offset;
-  });
-}
-
 // nullopt where the pack went with its last blob meanwhile, and where it is
-// damaged, which `collection` is told.
+// gone though it should be there, which `collection` is told.
 absl::StatusOr<std::optional<Source>> Open(PackStore& packs, Catalog& catalog,
                                            const PackUsage& usage,
                                            Collection& collection) {
-  const absl::StatusOr<BlobData> data =
-      packs.Read(usage.id, 0, usage.num_bytes);
-  if (!absl::IsDataLoss(data.status())) RETURN_IF_ERROR(data.status());
+  absl::StatusOr<std::unique_ptr<PackScanner>> pack =
+      packs.OpenForScan(usage.id);
+  if (!absl::IsDataLoss(pack.status())) RETURN_IF_ERROR(pack.status());
   // Asked last: what is not there may have been removed.
   ASSIGN_OR_RETURN(std::vector<PlacedBlob> blobs, catalog.ListBlobs(usage.id));
   if (blobs.empty()) return std::nullopt;
-  if (!data.ok() || !AreInside(blobs, usage.num_bytes)) {
+  if (!pack.ok()) {
     collection.Add(Fated(usage, PackFate::kDamaged));
     return std::nullopt;
   }
-  return Source{.usage = usage, .data = *data, .blobs = std::move(blobs)};
+  return Source{
+      .usage = usage, .pack = *std::move(pack), .blobs = std::move(blobs)};
 }
 
 absl::StatusOr<std::vector<Source>> OpenAll(PackStore& packs, Catalog& catalog,
@@ -112,13 +107,22 @@ absl::StatusOr<std::vector<Source>> OpenAll(PackStore& packs, Catalog& catalog,
   return sources;
 }
 
-absl::Status Copy(const std::vector<Source>& sources, PackBuilder& builder) {
-  for (const Source& source : sources) {
-    for (const Run& run : MergeIntoRuns(source.blobs)) {
-      RETURN_IF_ERROR(builder.Append(source.data.bytes, run));
-    }
+absl::Status CopyOne(const Source& source, PackBuilder& builder) {
+  for (const Run& run : MergeIntoRuns(source.blobs)) {
+    RETURN_IF_ERROR(builder.Append(*source.pack, run));
   }
   return absl::OkStatus();
+}
+
+// The first that cannot be read, or the end where all of them were copied.
+absl::StatusOr<size_t> CopyAll(const std::vector<Source>& sources,
+                               PackBuilder& builder) {
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const absl::Status status = CopyOne(sources[i], builder);
+    if (absl::IsDataLoss(status)) return i;
+    RETURN_IF_ERROR(status);
+  }
+  return sources.size();
 }
 
 bool AreIntact(absl::string_view pack, absl::Span<const PlacedBlob> blobs) {
@@ -128,21 +132,17 @@ bool AreIntact(absl::string_view pack, absl::Span<const PlacedBlob> blobs) {
   });
 }
 
-// Takes those out of `sources` whose blobs are damaged. It looks at the copies,
-// which are what will be left.
-std::vector<Source> TakeDamaged(absl::string_view copied, const NewPack& pack,
-                                std::vector<Source>& sources) {
-  std::vector<Source> damaged;
-  std::vector<Source> intact;
+// The first of `sources` whose blobs are damaged, or the end. It looks at the
+// copies, which are what will be left.
+size_t FindDamaged(const std::vector<Source>& sources, absl::string_view copied,
+                   const NewPack& pack) {
   absl::Span<const PlacedBlob> blobs = pack.blobs;
-  for (Source& source : sources) {
-    const bool is_intact =
-        AreIntact(copied, blobs.subspan(0, source.blobs.size()));
-    blobs.remove_prefix(source.blobs.size());
-    (is_intact ? intact : damaged).push_back(std::move(source));
+  for (size_t i = 0; i < sources.size(); ++i) {
+    const size_t count = sources[i].blobs.size();
+    if (!AreIntact(copied, blobs.subspan(0, count))) return i;
+    blobs.remove_prefix(count);
   }
-  sources = std::move(intact);
-  return damaged;
+  return sources.size();
 }
 
 // Copies `sources`, in which the intact ones stay. Null where there are none.
@@ -150,16 +150,17 @@ absl::StatusOr<std::unique_ptr<PackBuilder>> CopyIntact(
     PackStore& packs, std::vector<Source>& sources, Collection& collection) {
   while (!sources.empty()) {
     auto builder = std::make_unique<PackBuilder>(packs);
-    RETURN_IF_ERROR(Copy(sources, *builder));
-    ASSIGN_OR_RETURN(const absl::string_view copied,
-                     builder->staged().Finish());
-    builder->staged().StartSync();
-    const std::vector<Source> damaged =
-        TakeDamaged(copied, builder->pack(), sources);
-    if (damaged.empty()) return builder;
-    for (const Source& source : damaged) {
-      collection.Add(Fated(source.usage, PackFate::kDamaged));
+    ASSIGN_OR_RETURN(size_t damaged, CopyAll(sources, *builder));
+    if (damaged == sources.size()) {
+      ASSIGN_OR_RETURN(const absl::string_view copied,
+                       builder->staged().Finish());
+      builder->staged().StartSync();
+      damaged = FindDamaged(sources, copied, builder->pack());
     }
+    if (damaged == sources.size()) return builder;
+    // Once more, without it.
+    collection.Add(Fated(sources[damaged].usage, PackFate::kDamaged));
+    sources.erase(sources.begin() + static_cast<int64_t>(damaged));
   }
   return nullptr;
 }

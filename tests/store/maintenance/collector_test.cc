@@ -260,7 +260,7 @@ TEST_F(CollectorTest, WhatGoesWhileItIsCopiedLeavesNothing) {
 
 TEST_F(CollectorTest, WhatGoesBeforeItIsCopiedLeavesNothing) {
   const CheckpointName name = MakeSparse({{"stays", kStays}});
-  packs_->before_read = [&] { Delete(name); };
+  packs_->before_scan = [&] { Delete(name); };
   const Collection collection = Collect();
   EXPECT_EQ(collection.num_damaged, 0);
   EXPECT_EQ(collection.num_written, 0);
@@ -356,7 +356,7 @@ TEST_F(CollectorTest, APackThatIsKnownToBeDamagedIsNotRead) {
   MakeSparse({{"stays", kStays}});
   const std::vector<std::string> before = Packs();
   Change("UPDATE blobs SET damage_time = 1 WHERE pack IS NOT NULL");
-  packs_->before_read = [] { ADD_FAILURE(); };
+  packs_->before_scan = [] { ADD_FAILURE(); };
   EXPECT_EQ(Collect({.dry_run = true}).num_damaged, 1);
   EXPECT_EQ(Collect().num_damaged, 1);
   EXPECT_EQ(Packs(), before);
@@ -370,6 +370,8 @@ TEST_F(CollectorTest, WhatIsFoundToBeDamagedWhileItIsCopiedStays) {
   };
   EXPECT_EQ(Collect().num_written, 0);
   EXPECT_EQ(Packs(), before);
+  // A mistake: it is intact.
+  Change("UPDATE blobs SET damage_time = NULL");
   EXPECT_OK(CheckReadable(*store_, name, {{"stays", kStays}}));
 }
 

@@ -20,6 +20,7 @@ class InterruptedPacks final : public PackStore {
 
   // Each is called once, and then forgotten. What they call is not interrupted.
   std::function<void()> before_read;
+  std::function<void()> before_scan;
   // When packs are durable, and the catalog does not know them yet.
   std::function<void()> after_flush;
 
@@ -38,6 +39,7 @@ class InterruptedPacks final : public PackStore {
   }
   absl::StatusOr<std::unique_ptr<PackScanner>> OpenForScan(
       const PackId& id) override {
+    Interrupt(before_scan);
     return real_->OpenForScan(id);
   }
   absl::StatusOr<int64_t> SizeOf(const PackId& id) override {
