@@ -8,6 +8,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/time/time.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
 #include "server/store/composed_store.h"
@@ -15,6 +16,7 @@
 #include "server/store/local/paths.h"
 #include "server/store/sqlite/sqlite_catalog.h"
 #include "server/store/sqlite/sqlite_db.h"
+#include "server/store/uploads/upload_store.h"
 #include "tests/store/maintenance/interrupted_packs.h"
 #include "tests/store/store_test_util.h"
 #include "tests/testing/status_matchers.h"
@@ -49,6 +51,9 @@ class CollectorTest : public ::testing::Test {
         OpenLocalPackStore(paths_, PosixFileSystem()).value());
     packs_ = packs.get();
     parts.packs = std::move(packs);
+    parts.uploads = UploadStore::Open(paths_, PosixFileSystem(), SystemClock(),
+                                      absl::Hours(1))
+                        .value();
     store_ = ComposeStore(std::move(parts)).value();
   }
 
