@@ -93,7 +93,7 @@ TEST(PlacementTest, ThePackedSizeIsThatOfTheRunsOneAfterAnother) {
       blobs.push_back(At(random() % 1000, 1 + random() % 200));
     }
     int64_t expected = 0;
-    for (const Run& run : MergeIntoRuns(blobs)) {
+    for (const store::Run& run : MergeIntoRuns(blobs)) {
       expected = AlignInPack(expected) + run.num_bytes;
     }
     std::sort(blobs.begin(), blobs.end(),
