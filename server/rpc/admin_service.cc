@@ -77,13 +77,13 @@ absl::Status Scrub(const service::Context& context,
     if (now - last_told < kProgressInterval) return absl::OkStatus();
     last_told = now;
     v1::ScrubStoreResponse message;
-    ToProto(progress, message.mutable_progress());
+    rpc::ToProto(progress, message.mutable_progress());
     return stream->Write(message) ? absl::OkStatus() : ClientIsGone();
   };
   ASSIGN_OR_RETURN(const store::ScrubResult result,
                    service::ScrubStore(context, report));
   v1::ScrubStoreResponse message;
-  ToProto(result, message.mutable_result());
+  rpc::ToProto(result, message.mutable_result());
   return stream->Write(message) ? absl::OkStatus() : ClientIsGone();
 }
 

@@ -4,6 +4,7 @@
 #define WARMSTART_SERVER_RPC_BACKUP_STREAM_H_
 
 #include <grpcpp/grpcpp.h>
+#include <grpcpp/support/sync_stream.h>
 
 #include "absl/status/status.h"
 #include "server/service/context.h"
