@@ -132,12 +132,6 @@ void ToProto(const Shape& shape,
   proto->Assign(shape.sizes().begin(), shape.sizes().end());
 }
 
-void ToProto(absl::Time time, google::protobuf::Timestamp* proto) {
-  const int64_t nanos = absl::ToUnixNanos(time);
-  proto->set_seconds(nanos / 1'000'000'000);
-  proto->set_nanos(static_cast<int32_t>(nanos % 1'000'000'000));
-}
-
 v1::TargetOutcome ToProto(TargetOutcome outcome) {
   switch (outcome) {
     case TargetOutcome::kMatched:

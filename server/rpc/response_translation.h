@@ -28,7 +28,6 @@ std::string ArchitectureResource(const std::string& name);
 
 void ToProto(const Shape& shape,
              google::protobuf::RepeatedField<int64_t>* proto);
-void ToProto(absl::Time time, google::protobuf::Timestamp* proto);
 v1::TargetOutcome ToProto(TargetOutcome outcome);
 void ToProto(const service::Origin& origin, v1::Origin* proto);
 
