@@ -131,7 +131,7 @@ TEST_F(LineageTest, WithoutItsArchitectureOnlyTheSeedIsKnown) {
 TEST_F(LineageTest, ARenamedKeyIsFollowedBackThroughItsRules) {
   const std::string upload = Upload("net.");
   WarmStartRequest request;
-  request.rules.push_back(StripPrefixRule{"net."});
+  request.rules.emplace_back(StripPrefixRule{"net."});
   const std::string first = Start(request, {upload});
   const std::string second = Start({}, {first});
   const auto steps = StepsOf(second, "b");
