@@ -35,7 +35,7 @@ class LineageServiceTest : public ::testing::Test {
     for (const std::string& source : sources) {
       request.add_sources()->set_checkpoint(source);
     }
-    request.add_key_rules()->mutable_strip_prefix()->set_prefix("net.");
+    request.add_key_rules()->set_strip_prefix("net.");
     return request;
   }
   std::string Start(const v1::WarmStartRequest& request) {
