@@ -78,9 +78,10 @@ class StoreFaultTest
   // Whether such an error is an error of the device.
   static ::testing::Matcher<absl::string_view> DeviceMayFail() {
     if (fault() == Fault::kInputOutput) return _;
-    // SQLITE_IOERR_FSYNC, _DIR_FSYNC and _TRUNCATE.
+    // SQLITE_IOERR_FSYNC, _DIR_FSYNC and _TRUNCATE; and _DELETE, of the journal
+    // of a catalog's copy.
     return AnyOf(HasSubstr("error 1034"), HasSubstr("error 1290"),
-                 HasSubstr("error 1546"));
+                 HasSubstr("error 1546"), HasSubstr("error 2570"));
   }
 
   // What the next process finds, be the power lost or the process killed.
