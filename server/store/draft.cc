@@ -144,7 +144,8 @@ class ComposedDraft final : public Draft {
       RETURN_IF_ERROR(room_.TakeForFiles(file.num_bytes));
       auto& pack = packs[adopted.size()];
       expected_.push_back(packs_.Expect(pack->id()));
-      files_.push_back(std::make_unique<DraftFile>(std::move(pack)));
+      files_.push_back(
+          std::make_unique<DraftFile>(std::move(pack), room_, file.num_bytes));
       adopted.push_back({file.name, files_.back().get()});
     }
     return adopted;

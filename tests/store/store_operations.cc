@@ -240,7 +240,7 @@ const std::vector<StoreOperation>& StoreOperations() {
        [](SimulatedStore& s) {
          return Answer(Save(s.store(), kDamaged, Request()));
        },
-       10},
+       9},
       {"SaveThatHealsTheCatalog",
        [](SimulatedStore& s) {
          return Answer(Save(s.store(), kSmallDamaged, Request()));
