@@ -34,7 +34,7 @@ TEST(RecordedRequestTest, WhatOtherRecordsTellIsNotRepeated) {
 
 TEST(RecordedRequestTest, TheRestComesBack) {
   v1::WarmStartRequest request = Plain();
-  request.add_key_rules()->mutable_strip_prefix()->set_prefix("module.");
+  request.add_key_rules()->set_strip_prefix("module.");
   request.add_exclude("head.*");
   request.set_strict(true);
   request.set_min_coverage(0.1);

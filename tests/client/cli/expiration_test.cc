@@ -56,9 +56,11 @@ TEST(ExpirationTest, DurationsHaveUnitsUpToWeeks) {
 TEST(ExpirationTest, TimesAreLocalUnlessTheyHaveAZone) {
   EXPECT_EQ(Time("2030-01-02T03:04:05Z"), 1893553445);
   EXPECT_EQ(Time("2030-01-02T03:04:05+01:00"), 1893549845);
-  EXPECT_EQ(Time("2030-01-02"), LocalTime({2030, 1, 2}));
-  EXPECT_EQ(Time("2030-01-02 03:04"), LocalTime({2030, 1, 2, 3, 4}));
-  EXPECT_EQ(Time("2030-01-02T03:04:05"), LocalTime({2030, 1, 2, 3, 4, 5}));
+  EXPECT_EQ(Time("2030-01-02"), LocalTime(absl::CivilSecond(2030, 1, 2)));
+  EXPECT_EQ(Time("2030-01-02 03:04"),
+            LocalTime(absl::CivilSecond(2030, 1, 2, 3, 4)));
+  EXPECT_EQ(Time("2030-01-02T03:04:05"),
+            LocalTime(absl::CivilSecond(2030, 1, 2, 3, 4, 5)));
   for (const char* text :
        {"", "tomorrow", "2030-13-01", "infinite-future", "2030"}) {
     EXPECT_EQ(Time(text), -1) << text;
