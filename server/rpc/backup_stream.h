@@ -4,11 +4,10 @@
 #define WARMSTART_SERVER_RPC_BACKUP_STREAM_H_
 
 #include <grpcpp/grpcpp.h>
-#include <grpcpp/support/sync_stream.h>
 
 #include "absl/status/status.h"
 #include "server/service/context.h"
-#include "warmstart/v1/admin.pb.h"
+#include "warmstart/v1/admin.grpc.pb.h"
 
 namespace warmstart::rpc {
 
