@@ -118,7 +118,7 @@ TEST_F(SqliteCheckTest, APackWithoutABlobIsFound) {
 }
 
 TEST_F(SqliteCheckTest, ABlobInTwoPlacesIsFound) {
-  EXPECT_THAT(FindingsAfter("INSERT INTO small_blobs SELECT id, '11' "
+  EXPECT_THAT(FindingsAfter("INSERT INTO small_blobs SELECT id, x'3131' "
                             "FROM blobs WHERE num_bytes = 2"),
               Contains(HasSubstr("lies both in a pack and in the catalog")));
 }
