@@ -63,7 +63,8 @@ class ScrubTest : public ::testing::Test {
   // The keys that need what is in quarantine.
   std::vector<std::string> DamagedKeys() {
     std::vector<std::string> keys;
-    for (const DamagedBlob& blob : store_->FindDamage().value().blobs) {
+    const Damage damage = store_->FindDamage().value();
+    for (const DamagedBlob& blob : damage.blobs) {
       for (const TensorUse& use : blob.uses) keys.push_back(use.key);
     }
     return keys;
