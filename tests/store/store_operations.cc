@@ -240,7 +240,7 @@ const std::vector<StoreOperation>& StoreOperations() {
        [](SimulatedStore& s) {
          return Answer(Save(s.store(), kDamaged, Request()));
        },
-       9},
+       8},
       {"SaveThatHealsTheCatalog",
        [](SimulatedStore& s) {
          return Answer(Save(s.store(), kSmallDamaged, Request()));
@@ -251,7 +251,7 @@ const std::vector<StoreOperation>& StoreOperations() {
          return Answer(
              Save(s.store(), {kDamaged[0], kSmallDamaged[0]}, Request()));
        },
-       10},
+       8},
       {"DeleteOfADamagedPack",
        [](SimulatedStore& s) { return Delete(s.store(), "damaged"); }, 3},
       {"DeleteOfWhatIsDamagedInTheCatalog",
