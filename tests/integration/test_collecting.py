@@ -48,7 +48,7 @@ def test_a_collection_gives_back_what_a_deletion_left(server, cli, models, tmp_p
     assert server.packs() == before
     text = cli.done("admin", "gc", "--dry-run").out
     assert "would free    20.0 MiB" in text
-    assert all(name in text for name in before)
+    assert told["packs"][0]["name"] in text
 
     done = cli.done("admin", "gc", "--json").json()
     assert done == told
