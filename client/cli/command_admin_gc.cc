@@ -107,6 +107,7 @@ void PrintSums(const v1::CollectGarbageResponse& response, bool is_dry_run,
        absl::StrCat(FormatBytes(response.catalog_bytes()), ", of which ",
                     FormatBytes(response.catalog_free_bytes()),
                     " free for what comes"));
+  if (is_dry_run) line("dry run", "nothing was changed");
 }
 
 absl::Status Run(const Arguments& arguments, Session& session) {

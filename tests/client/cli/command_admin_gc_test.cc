@@ -64,6 +64,7 @@ TEST_F(AdminGcTest, FlagsAreSent) {
   const Ran ran = Run({"admin", "gc", "--dry-run", "--max-bytes", "1.5GiB",
                        "--min-live-share=0.75", "--merge-below", "0"});
   EXPECT_THAT(ran.out, AllOf(HasSubstr("would free    9.0 MiB\n"),
+                             HasSubstr("dry run       nothing was changed\n"),
                              Not(HasSubstr("freed"))));
   EXPECT_TRUE(request_.dry_run());
   EXPECT_EQ(request_.max_written_bytes(), int64_t{3} << 29);
