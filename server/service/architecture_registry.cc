@@ -115,7 +115,10 @@ absl::StatusOr<ModelPtr> ArchitectureRegistry::Register(
   ASSIGN_OR_RETURN(const int64_t version, store_.PutArchitecture(architecture));
   cache_.ForgetNewest(name.id());
   // What is stored: of the same values, an older version keeps its checkpoint.
-  return Find(name.WithVersion(version).ToString());
+  // Not into the cache: who registers need not be who uses it.
+  ASSIGN_OR_RETURN(Architecture stored,
+                   store_.GetArchitecture(name.WithVersion(version)));
+  return MakeRegisteredModel(std::move(stored));
 }
 
 absl::StatusOr<ArchitectureListing> ArchitectureRegistry::List(
