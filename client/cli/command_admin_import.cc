@@ -263,7 +263,7 @@ absl::Status Run(const Arguments& arguments, Session& session) {
 
 const Command kAdminImportCommand = {
     .name = "admin import",
-    .synopsis = "DIR [HANDLE...] [--on-alias-conflict fail|keep|move]",
+    .synopsis = "DIR [HANDLE...] [--on-alias-conflict HOW]",
     .summary = "Store checkpoints from a folder that `admin export` wrote.",
     .details =
         "All of them, or those that are named by the handle that they had. "
