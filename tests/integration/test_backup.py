@@ -6,6 +6,7 @@ import shutil
 import subprocess
 import threading
 import time
+from collections.abc import Callable
 from pathlib import Path
 
 import grpc
@@ -13,6 +14,7 @@ import pytest
 import torch
 import warmstart
 from harness.cli import DONE, FAILED, CommandLine
+from harness.collecting import collect
 from harness.server import Server
 from harness.tensors import assert_same_state
 
@@ -117,6 +119,23 @@ def test_a_backup_of_another_server_is_not_replaced_by_mistake(server, cli, tmp_
         assert packs_in(backup) == set(other.packs())
 
 
+def test_a_store_that_collected_every_pack_looks_like_another(server, cli, tmp_path):
+    backup = tmp_path / "backup"
+    with server.client() as client:
+        names = [client.save(tensors(seed)).checkpoint.name for seed in range(3)]
+    cli.done("admin", "backup", backup)
+    with server.channel() as channel:
+        assert collect(channel).merged_pack_count == 3
+    refused = cli.run("admin", "backup", backup)
+    assert refused.code == FAILED
+    assert "collected" in refused.err
+    assert len(packs_in(backup)) == 3
+    cli.done("admin", "backup", backup, "--replace")
+    with restored(cli, backup, tmp_path / "new") as copy, copy.client() as client:
+        for seed, name in enumerate(names):
+            assert_same_state(client.state_dict(name), tensors(seed))
+
+
 def test_a_damaged_backup_is_not_restored(server, cli, tmp_path):
     backup, data_dir = tmp_path / "backup", tmp_path / "new"
     with server.client() as client:
@@ -149,17 +168,23 @@ def test_a_good_pack_in_the_backup_makes_up_for_a_lost_one(server, cli, tmp_path
 
 
 class Load:
-    """Clients that save, warm-start and delete, until they are told to stop."""
+    """Clients that save, warm-start and delete, and one that collects.
+
+    They go on until they are told to stop.
+    """
 
     def __init__(self, server: Server, clients: int) -> None:
         self._server = server
         self._stop = threading.Event()
         self.rounds = 0
         self._errors: list[BaseException] = []
+        self.collections = 0
         self._threads = [
-            threading.Thread(target=self._guarded, args=(number,))
+            threading.Thread(target=self._guarded, args=(self._work, number))
             for number in range(clients)
         ]
+        collector = threading.Thread(target=self._guarded, args=(self._collect,))
+        self._threads.append(collector)
 
     def __enter__(self) -> Load:
         for thread in self._threads:
@@ -172,13 +197,19 @@ class Load:
             thread.join()
         assert not self._errors, self._errors
 
-    def _guarded(self, number: int) -> None:
+    def _guarded(self, target: Callable[..., None], *arguments: int) -> None:
         try:
-            self._run(number)
+            target(*arguments)
         except BaseException as error:
             self._errors.append(error)
 
-    def _run(self, number: int) -> None:
+    def _collect(self) -> None:
+        with self._server.channel() as channel:
+            while not self._stop.wait(0.1):
+                collect(channel)
+                self.collections += 1
+
+    def _work(self, number: int) -> None:
         with self._server.client() as client:
             seed = 1000 * (number + 1)
             while not self._stop.is_set():
@@ -199,7 +230,8 @@ def test_backups_beside_a_load_have_what_was_answered_before(server, cli, tmp_pa
         for round_ in range(4):
             for seed in (10 * round_, 10 * round_ + 1):
                 answered[client.save(tensors(seed)).checkpoint.name] = tensors(seed)
-            running = cli.start("admin", "backup", backup, "--json")
+            # A collection may have left none of the packs of the last one.
+            running = cli.start("admin", "backup", backup, "--replace", "--json")
             # Deleted once the backup has begun, or before: it is there as a whole,
             # or not at all.
             while not server.staged() and not running.ended():
@@ -221,12 +253,13 @@ def test_backups_beside_a_load_have_what_was_answered_before(server, cli, tmp_pa
                         assert_same_state(found, values)
                 assert copy.staged() == []
     assert load.rounds > 10
+    assert load.collections > 4
     # All that was held is let go.
     deadline = time.monotonic() + 10
     while server.staged() and time.monotonic() < deadline:
         time.sleep(0.01)
     assert server.staged() == []
-    cli.done("admin", "backup", backup)
+    cli.done("admin", "backup", backup, "--replace")
     assert packs_in(backup) == set(server.packs())
 
 

@@ -146,7 +146,8 @@ class BackupState {
     return absl::OkStatus();
   }
 
-  // A wrong address must not cost the backup of another store.
+  // Neither a wrong address nor a server that lost its store must cost the
+  // backup. A store that deleted or collected every pack since looks the same.
   absl::Status CheckIsSameStore() const {
     if (request_.replace || !folder_.has_packs_of_a_backup() ||
         !named_.empty()) {
@@ -154,8 +155,9 @@ class BackupState {
     }
     return absl::FailedPreconditionError(absl::StrCat(
         "the backup in ", request_.dir,
-        " shares no pack with this server, so it is of another one; name "
-        "another folder, or give --replace if it is to be replaced"));
+        " shares no pack with this server: it is of another one, or all packs "
+        "were deleted or collected since; name another folder, or give "
+        "--replace if this one is to be replaced"));
   }
 
   BackupFolder folder_;
