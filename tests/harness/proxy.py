@@ -68,10 +68,10 @@ class Proxy:
                 ).start()
 
     def _forward(self, client: socket.socket) -> None:
-        host, port = self._server.address.split(":")
         try:
+            host, port = self._server.address.split(":")
             server = socket.create_connection((host, int(port)))
-        except OSError:
+        except (OSError, ValueError):  # also where its port is not known yet
             _close(client)
             return
         with self._lock:

@@ -287,4 +287,5 @@ def test_the_name_of_a_file_names_no_path(server, own_client, upload, name):
         "catalog.sqlite3-shm",
         "packs",
         "staging",
+        "uploads",
     }

@@ -119,6 +119,7 @@ def test_the_whole_chain_is_made_again_bit_for_bit(server, own_client, chain):
 
 def test_it_is_made_again_after_a_restart(server, cli, own_client, chain):
     own_client.set_alias("best", chain["adapted"])
+    assert server.stop() == 0
     server.restart()
     assert cli.done("reproduce", "aliases/best").out.count("agrees") == len(chain)
 
