@@ -73,7 +73,8 @@ def test_the_command_lines_upload_outlives_a_killed_server(server, tmp_path):
     path = tmp_path / "model.pt"
     torch.save(tensors, path)
     upload = CommandLine(server).start("save", path, "--alias", "late", "--quiet")
-    wait_until(server.uploads)
+    # Its bytes come: so the client knows that the server was there.
+    wait_until(lambda: any(name.endswith(".0") for name in server.uploads()))
     server.pause()
     assert server.packs() == {}
     server.kill()
