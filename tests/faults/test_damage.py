@@ -171,6 +171,9 @@ def test_a_scrub_names_what_is_lost_and_the_same_file_brings_it_back(
 
     again = command.handle("save", saved)
     assert "all intact" in command.done("admin", "scrub").out
+    if how == "truncated":
+        # The file with what is intact is still too short; that goes with it.
+        command.done("admin", "gc", "--min-live-share", "1")
     assert "all sound" in command.done("admin", "check").out
     command.done("download", handle, "-o", file)
     assert file.read_bytes() == intact.read_bytes()
