@@ -45,8 +45,25 @@ def test_the_laptops_commands_make_a_net_b(server, tmp_path):
         assert_same_state(net_b, client.state_dict("aliases/net-a"))
 
 
+def test_the_commands_of_operations_back_up_and_restore(server, tmp_path):
+    [script] = [block for block in blocks("operations.md") if "admin backup" in block]
+    tools = f"{Path(binary('warmstart')).parent}:{os.environ['PATH']}"
+    with server.client() as client:
+        saved = client.save_fresh("NetA", seed=1, alias="kept").checkpoint.name
+        state = client.state_dict(saved)
+    run(
+        script.replace("/backups/", f"{tmp_path}/"),
+        tmp_path,
+        PATH=tools,
+        WARMSTART_SERVER=server.address,
+    )
+    with Server(tmp_path / "NEW_FOLDER") as other, other.client() as client:
+        assert client.get("aliases/kept").name == saved
+        assert_same_state(client.state_dict(saved), state)
+
+
 def test_a_backup_as_the_guide_makes_it_restores_everything(server, tmp_path):
-    [script] = [block for block in blocks("operations.md") if "tar --create" in block]
+    [script] = [block for block in blocks("backup.md") if "tar --create" in block]
     tar = re.search(r"tar --create.*?(?=\nsystemctl)", script, re.S)[0]
     assert "/var/lib/private/warmstart" in tar
 
