@@ -12,7 +12,7 @@
 namespace warmstart::client {
 
 // The SHA-256, 32 bytes, of the first `num_bytes` of a file. Fails as
-// LocalFileReader does.
+// ReadRange does.
 absl::StatusOr<std::string> PrefixDigest(const LocalFile& file,
                                          int64_t num_bytes);
 

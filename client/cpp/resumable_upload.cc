@@ -7,7 +7,7 @@
 #include "absl/status/status.h"
 #include "absl/strings/str_cat.h"
 #include "client/cpp/error.h"
-#include "client/cpp/local_file_reader.h"
+#include "client/cpp/file_range.h"
 #include "client/cpp/operation.h"
 #include "client/cpp/prefix_digest.h"
 #include "client/cpp/status_macros.h"
@@ -104,15 +104,14 @@ class WriteAttempt {
 
   // Whether the server goes on listening.
   absl::StatusOr<bool> SendFile(const LocalFile& file, int64_t offset) {
-    CLIENT_ASSIGN_OR_RETURN(const LocalFileReader reader,
-                            LocalFileReader::Open(file));
-    std::string& chunk = *message_.mutable_chunk();
-    for (; offset < file.size; offset += chunk.size()) {
-      CLIENT_RETURN_IF_ERROR(reader.ReadChunk(offset, file.size, chunk));
-      if (!writer_->Write(message_)) return false;
-      progress_.bytes_done += chunk.size();
-      if (report_progress_) report_progress_(progress_);
-    }
+    return ReadRange({file.path, offset, file.size - offset},
+                     *message_.mutable_chunk(), [this] { return SendChunk(); });
+  }
+
+  bool SendChunk() {
+    if (!writer_->Write(message_)) return false;
+    progress_.bytes_done += message_.chunk().size();
+    if (report_progress_) report_progress_(progress_);
     return true;
   }
 
