@@ -5,7 +5,9 @@
 #include <utility>
 #include <vector>
 
+#include "absl/base/thread_annotations.h"
 #include "absl/strings/str_cat.h"
+#include "absl/synchronization/mutex.h"
 #include "client/cpp/client.h"
 #include "gmock/gmock.h"
 #include "gtest/gtest.h"
@@ -67,15 +69,29 @@ class TensorDownloadTest : public ::testing::Test {
     stub_ = v1::Checkpoints::NewStub(MakeChannel(options_));
     server_.methods().download_tensors = [this](const auto& request,
                                                 auto* writer) {
-      requests_.push_back(request);
-      EXPECT_FALSE(answers_.empty());
-      for (const auto& message : answers_.front().first) {
-        writer->Write(message);
-      }
-      const grpc::Status status = answers_.front().second;
-      answers_.erase(answers_.begin());
-      return status;
+      const Answer answer = TakeAnswer(request);
+      for (const auto& message : answer.first) writer->Write(message);
+      return answer.second;
     };
+  }
+
+  using Answer =
+      std::pair<std::vector<v1::DownloadTensorsResponse>, grpc::Status>;
+
+  // Taken before the first message is sent: a client that has read enough goes
+  // on, and so does its test, while the server still writes.
+  Answer TakeAnswer(const v1::DownloadTensorsRequest& request) {
+    const absl::MutexLock lock(&mutex_);
+    requests_.push_back(request);
+    EXPECT_FALSE(answers_.empty());
+    Answer answer = answers_.front();
+    answers_.erase(answers_.begin());
+    return answer;
+  }
+
+  void SetAnswers(std::vector<Answer> answers) {
+    const absl::MutexLock lock(&mutex_);
+    answers_ = std::move(answers);
   }
 
   absl::Status Run(const std::vector<std::string>& digests) {
@@ -85,16 +101,16 @@ class TensorDownloadTest : public ::testing::Test {
   FakeServer server_;
   ClientOptions options_;
   std::unique_ptr<v1::Checkpoints::Stub> stub_;
-  std::vector<v1::DownloadTensorsRequest> requests_;
-  std::vector<std::pair<std::vector<v1::DownloadTensorsResponse>, grpc::Status>>
-      answers_;
+  absl::Mutex mutex_;
+  std::vector<v1::DownloadTensorsRequest> requests_ ABSL_GUARDED_BY(mutex_);
+  std::vector<Answer> answers_ ABSL_GUARDED_BY(mutex_);
   Sink sink_;
 };
 
 TEST_F(TensorDownloadTest, TensorsComeWhole) {
-  answers_ = {{{Message("a", 5, "123"), Message("", 0, "45"),
+  SetAnswers({{{Message("a", 5, "123"), Message("", 0, "45"),
                 Message("b", 0, ""), Message("c", 1, "x")},
-               grpc::Status::OK}};
+               grpc::Status::OK}});
   ASSERT_OK(Run({"a", "b", "c"}));
   EXPECT_THAT(sink_.tensors,
               ElementsAre(Pair("a", "12345"), Pair("b", ""), Pair("c", "x")));
@@ -109,8 +125,9 @@ TEST_F(TensorDownloadTest, NothingIsAskedForWhereNothingIsWanted) {
 }
 
 TEST_F(TensorDownloadTest, WhatWasLostIsBegunAgain) {
-  answers_ = {{{Message("a", 1, "x"), Message("b", 3, "1")}, kLost},
-              {{Message("b", 3, "12"), Message("", 0, "3")}, grpc::Status::OK}};
+  SetAnswers(
+      {{{Message("a", 1, "x"), Message("b", 3, "1")}, kLost},
+       {{Message("b", 3, "12"), Message("", 0, "3")}, grpc::Status::OK}});
   ASSERT_OK(Run({"a", "b"}));
   EXPECT_THAT(sink_.tensors, ElementsAre(Pair("a", "x"), Pair("b", "123")));
   EXPECT_EQ(sink_.begun, 3);
@@ -119,10 +136,10 @@ TEST_F(TensorDownloadTest, WhatWasLostIsBegunAgain) {
 
 TEST_F(TensorDownloadTest, ManyAreAskedForInParts) {
   const std::vector<std::string> digests(10'001, "a");
-  answers_ = {
-      {std::vector<v1::DownloadTensorsResponse>(10'000, Message("a", 0, "")),
-       grpc::Status::OK},
-      {{Message("a", 0, "")}, grpc::Status::OK}};
+  SetAnswers(
+      {{std::vector<v1::DownloadTensorsResponse>(10'000, Message("a", 0, "")),
+        grpc::Status::OK},
+       {{Message("a", 0, "")}, grpc::Status::OK}});
   ASSERT_OK(Run(digests));
   EXPECT_THAT(sink_.tensors, SizeIs(10'001));
 }
@@ -137,15 +154,15 @@ TEST_F(TensorDownloadTest, AStreamThatIsNotWhatItSaidIsDataLoss) {
       {Message("a", 2, "x"), Message("b", 1, "")}  // too few, and another
   };
   for (const auto& stream : streams) {
-    answers_ = {{stream, grpc::Status::OK}};
+    SetAnswers({{stream, grpc::Status::OK}});
     EXPECT_THAT(Run({"a", "b"}), StatusIs(absl::StatusCode::kDataLoss));
   }
 }
 
 TEST_F(TensorDownloadTest, FailuresOfTheServerAndTheSinkEndIt) {
-  answers_ = {{{}, {grpc::StatusCode::NOT_FOUND, "no such"}}};
+  SetAnswers({{{}, {grpc::StatusCode::NOT_FOUND, "no such"}}});
   EXPECT_THAT(Run({"a"}), StatusIs(absl::StatusCode::kNotFound));
-  answers_ = {{{Message("a", 1, "x")}, grpc::Status::OK}};
+  SetAnswers({{{Message("a", 1, "x")}, grpc::Status::OK}});
   sink_.status = absl::UnknownError("disk on fire");
   EXPECT_THAT(Run({"a"}),
               StatusIs(absl::StatusCode::kUnknown, HasSubstr("fire")));
