@@ -21,8 +21,10 @@ demo: build ## Watch a model being saved and others warm-started from it
 test: ## Run every test: quick linters, C++, Python, fuzzers, sanitizers
 	@tools/test.sh
 
-bench: build ## Compare the speed with Python's
+bench: build ## Compare the speed with Python's, and loads on a GPU with its bus
+	@tools/build.sh release device_copy
 	@tests/bench/run.sh
+	@build/bin/device_copy
 
 # CHECKPOINTS, CLIENTS and OPERATIONS are other numbers; STORE is where the store is
 # kept for the next time.

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "server/torch/placement.h"
+#include "server/torch/staged_copy.h"
 #include "server/torch/tensor_bridge.h"
 #include "server/torch/value_counts.h"
 
@@ -12,11 +13,12 @@ namespace warmstart::backend {
 namespace {
 
 // Bytes of a source that are on the device while they are cast.
-constexpr int64_t kStagingBytes = int64_t{64} << 20;
+constexpr int64_t kCastBytes = int64_t{64} << 20;
 
 class DevicePlacement : public Placement {
  public:
-  explicit DevicePlacement(at::Device device) : device_(device) {}
+  explicit DevicePlacement(at::Device device)
+      : device_(device), copy_(device) {}
 
   at::Generator NewGenerator(uint64_t seed) override {
     return backend::NewGenerator(device_, seed);
@@ -36,13 +38,14 @@ class DevicePlacement : public Placement {
   }
 
   void Load(const HostTensor& source, const Destination& to) override {
-    at::Tensor tensor = Empty(source.spec.shape(), to.dtype);
+    at::Tensor tensor;
     if (source.spec.dtype() == to.dtype) {
-      CopyBytes(source, tensor);
+      tensor = Read(source);
       if (to.counts != nullptr) {
         CountValues(tensor.view({-1}), tensor.view({-1}), *to.counts);
       }
     } else {
+      tensor = Empty(source.spec.shape(), to.dtype);
       Cast(source, to.counts, tensor.view({-1}));
     }
     Keep(std::move(tensor), to.output);
@@ -56,9 +59,7 @@ class DevicePlacement : public Placement {
   }
 
   at::Tensor Read(const HostTensor& source) override {
-    at::Tensor tensor = Empty(source.spec.shape(), source.spec.dtype());
-    CopyBytes(source, tensor);
-    return tensor;
+    return copy_.ToDevice(source);
   }
 
   void Store(const at::Tensor& value, const Destination& to) override {
@@ -76,27 +77,22 @@ class DevicePlacement : public Placement {
                      at::dtype(ToScalarType(dtype)).device(device_));
   }
 
-  static void CopyBytes(const HostTensor& source, const at::Tensor& tensor) {
-    BytesOf(tensor).copy_(ReadableTensor(source.bytes, DType::kUint8));
-  }
-
   // Bytes go to the device as they are, whatever their alignment, and are cast
   // there.
   void Cast(const HostTensor& source, LoadCounts* counts,
-            const at::Tensor& flat_result) const {
+            const at::Tensor& flat_result) {
     const DType from = source.spec.dtype();
     const int64_t size = DTypeSize(from);
     const int64_t total = source.spec.num_elements();
     for (int64_t done = 0; done < total;) {
-      const int64_t count = std::min(total - done, kStagingBytes / size);
-      const at::Tensor staged =
-          ReadableTensor(source.bytes.substr(done * size, count * size),
-                         DType::kUint8)
-              .to(device_, /*non_blocking=*/false, /*copy=*/true)
-              .view(ToScalarType(from));
+      const int64_t count = std::min(total - done, kCastBytes / size);
+      const at::Tensor there =
+          at::empty({count}, at::dtype(ToScalarType(from)).device(device_));
+      copy_.Copy(source.bytes.substr(done * size, count * size),
+                 BytesOf(there));
       const at::Tensor cast = flat_result.narrow(0, done, count);
-      cast.copy_(staged);
-      if (counts != nullptr) CountValues(staged, cast, *counts);
+      cast.copy_(there);
+      if (counts != nullptr) CountValues(there, cast, *counts);
       done += count;
     }
   }
@@ -109,6 +105,7 @@ class DevicePlacement : public Placement {
   }
 
   const at::Device device_;
+  StagedCopy copy_;
   std::vector<at::Tensor> kept_;
 };
 

@@ -11,6 +11,7 @@
 #include "absl/strings/str_join.h"
 #include "server/base/status_macros.h"
 #include "server/torch/edge.h"
+#include "server/torch/staged_copy.h"
 #include "server/torch/tensor_bridge.h"
 
 namespace warmstart::backend {
@@ -204,11 +205,14 @@ absl::StatusOr<std::shared_ptr<const RunnableModel>> MakeRunnableModel(
   RETURN_IF_ERROR(GuardTorch([&] {
     // What is made in inference mode cannot be told to require a gradient.
     const c10::InferenceMode normal(false);
+    const bool is_host = device.kind == Device::Kind::kCpu;
+    StagedCopy copy(ToAtDevice(device));
     std::vector<at::Tensor> tensors;
     for (const StateTensor& given : state) {
-      tensors.push_back(BorrowOrCopy(given.tensor).to(ToAtDevice(device)));
+      tensors.push_back(is_host ? BorrowOrCopy(given.tensor)
+                                : copy.ToDevice(given.tensor));
       num_bytes += static_cast<int64_t>(tensors.back().nbytes());
-      if (device.kind == Device::Kind::kCpu) owners.push_back(given.owner);
+      if (is_host) owners.push_back(given.owner);
     }
     computation = bind(std::move(tensors));
   }));
