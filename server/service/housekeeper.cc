@@ -10,9 +10,10 @@ namespace warmstart::service {
 namespace {
 
 // No exception ends the server.
-absl::StatusOr<bool> Step(const Housekeeper::Chore& chore) {
+absl::StatusOr<bool> Step(const Housekeeper::Chore& chore,
+                          const Housekeeper::IsStopping& is_stopping) {
   try {
-    return chore.step();
+    return chore.step(is_stopping);
   } catch (const std::exception& error) {
     return absl::InternalError(error.what());
   }
@@ -20,37 +21,42 @@ absl::StatusOr<bool> Step(const Housekeeper::Chore& chore) {
 
 }  // namespace
 
-Housekeeper::Housekeeper(absl::Duration interval, std::vector<Chore> chores,
-                         Log log)
-    : interval_(interval),
-      chores_(std::move(chores)),
-      log_(std::move(log)),
-      thread_([this] { Run(); }) {}
+Housekeeper::Housekeeper(std::vector<Chore> chores, Log log)
+    : chores_(std::move(chores)), log_(std::move(log)) {
+  for (const Chore& chore : chores_) {
+    threads_.emplace_back([this, &chore] { Run(chore); });
+  }
+}
 
 Housekeeper::~Housekeeper() {
   {
     absl::MutexLock lock(&mutex_);
     is_stopping_ = true;
   }
-  thread_.join();
+  for (std::thread& thread : threads_) thread.join();
 }
 
-void Housekeeper::Run() {
-  while (!is_stopping()) {
-    for (const Chore& chore : chores_) Do(chore);
-    absl::MutexLock lock(&mutex_);
-    mutex_.AwaitWithTimeout(absl::Condition(&is_stopping_), interval_);
+void Housekeeper::Run(const Chore& chore) {
+  for (absl::Duration wait = chore.delay; Wait(wait); wait = chore.interval) {
+    Do(chore);
   }
 }
 
 void Housekeeper::Do(const Chore& chore) {
+  const IsStopping stopping = [this] { return is_stopping(); };
   while (!is_stopping()) {
-    const absl::StatusOr<bool> has_more = Step(chore);
-    if (!has_more.ok()) {
+    const absl::StatusOr<bool> has_more = Step(chore, stopping);
+    // What was broken off because the server stops is no failure.
+    if (!has_more.ok() && !is_stopping()) {
       log_(absl::StrCat(chore.name, ": ", has_more.status().message()));
     }
     if (!has_more.ok() || !*has_more) return;
   }
+}
+
+bool Housekeeper::Wait(absl::Duration time) {
+  absl::MutexLock lock(&mutex_);
+  return !mutex_.AwaitWithTimeout(absl::Condition(&is_stopping_), time);
 }
 
 bool Housekeeper::is_stopping() {
