@@ -20,12 +20,16 @@
 #include "absl/strings/string_view.h"
 #include "absl/time/time.h"
 #include "server/base/status_macros.h"
+#include "server/rpc/metrics/call_metrics.h"
+#include "server/rpc/metrics/metrics_endpoint.h"
+#include "server/rpc/metrics/process_metrics.h"
+#include "server/rpc/metrics/server_metrics.h"
 #include "server/rpc/server.h"
 #include "server/service/architecture_registry.h"
+#include "server/service/chores.h"
 #include "server/service/context.h"
 #include "server/service/housekeeper.h"
 #include "server/service/resident_models.h"
-#include "server/service/retention.h"
 #include "server/store/store.h"
 #include "server/torch/device.h"
 #include "server/torch/model_architecture.h"
@@ -77,19 +81,32 @@ constexpr char kUsage[] =
     "so does\n"
     "                         what an alias points to\n"
     "  --housekeeping-interval SECONDS\n"
-    "                         how often checkpoints that have expired, or "
-    "are no\n"
-    "                         longer kept, are deleted (default: 60)\n"
+    "                         how often checkpoints and uploads that have "
+    "expired,\n"
+    "                         or are no longer kept, are deleted (default: "
+    "60)\n"
+    "  --gc-interval SECONDS  how often packs that are mostly dead are "
+    "rewritten;\n"
+    "                         0 for never (default: 86400, a day)\n"
+    "  --scrub-interval SECONDS\n"
+    "                         how often all that is stored is read, to find "
+    "damage\n"
+    "                         before somebody needs it; 0 for never (default: "
+    "0)\n"
     "  --upload-ttl SECONDS   how long an upload that nobody goes on with is "
     "kept\n"
     "                         (default: 86400, a day)\n"
+    "  --metrics-listen HOST:PORT\n"
+    "                         where Prometheus gets metrics, as "
+    "http://HOST:PORT/metrics;\n"
+    "                         port 0 takes a free one (default: nowhere)\n"
     "  --port-file FILE       writes the port that is listened on to FILE\n"
     "  --grace-period SECONDS how long running calls may go on after SIGTERM\n"
     "                         (default: 25)\n"
     "  --version, --help\n";
 
 // More often than this would be all that the server does.
-constexpr double kLeastHousekeepingSeconds = 0.1;
+constexpr double kLeastIntervalSeconds = 0.1;
 constexpr double kLeastUploadTtlSeconds = 0.1;
 
 struct Flags {
@@ -99,7 +116,8 @@ struct Flags {
   std::optional<int64_t> resident_bytes;
   store::StoreLimits limits;
   std::vector<store::RetentionRule> keep_last;
-  double housekeeping_seconds = 60;
+  service::ChoreIntervals intervals;
+  std::string metrics_listen;
   std::string port_file;
   store::VerifyReads verify_reads = store::VerifyReads::kFirst;
   double grace_seconds = 25;
@@ -133,6 +151,16 @@ double ParseSeconds(const char* flag, const char* value, double least) {
          absl::StrCat("not a number of seconds, ", least, " or more").c_str());
 }
 
+absl::Duration ParseInterval(const char* flag, const char* value) {
+  return absl::Seconds(ParseSeconds(flag, value, kLeastIntervalSeconds));
+}
+
+// 0 stands for never.
+absl::Duration ParseRareInterval(const char* flag, const char* value) {
+  if (ParseSeconds(flag, value, 0) == 0) return absl::ZeroDuration();
+  return ParseInterval(flag, value);
+}
+
 store::RetentionRule ParseKeepLast(const char* value) {
   absl::StatusOr<store::RetentionRule> rule =
       store::RetentionRule::Parse(value);
@@ -152,6 +180,9 @@ Flags ParseFlags(int argc, char** argv) {
       {"max-upload-bytes", required_argument, nullptr, 'U'},
       {"keep-last", required_argument, nullptr, 'k'},
       {"housekeeping-interval", required_argument, nullptr, 'i'},
+      {"gc-interval", required_argument, nullptr, 'G'},
+      {"scrub-interval", required_argument, nullptr, 's'},
+      {"metrics-listen", required_argument, nullptr, 'm'},
       {"upload-ttl", required_argument, nullptr, 'u'},
       {"port-file", required_argument, nullptr, 'p'},
       {"verify-reads", required_argument, nullptr, 'V'},
@@ -190,8 +221,18 @@ Flags ParseFlags(int argc, char** argv) {
         flags.keep_last.push_back(ParseKeepLast(optarg));
         break;
       case 'i':
-        flags.housekeeping_seconds = ParseSeconds(
-            "--housekeeping-interval", optarg, kLeastHousekeepingSeconds);
+        flags.intervals.housekeeping =
+            ParseInterval("--housekeeping-interval", optarg);
+        break;
+      case 'G':
+        flags.intervals.garbage_collection =
+            ParseRareInterval("--gc-interval", optarg);
+        break;
+      case 's':
+        flags.intervals.scrub = ParseRareInterval("--scrub-interval", optarg);
+        break;
+      case 'm':
+        flags.metrics_listen = optarg;
         break;
       case 'u':
         flags.upload_ttl = absl::Seconds(
@@ -239,15 +280,12 @@ absl::Status WritePortFile(const std::string& path, int port) {
   return absl::OkStatus();
 }
 
-void Log(const std::string& line) {
-  std::fprintf(stderr, "warmstart-server: %s\n", line.c_str());
+std::string HostOf(const std::string& address) {
+  return address.substr(0, address.rfind(':'));
 }
 
-// What the server does by itself. `context` outlives them.
-std::vector<service::Housekeeper::Chore> Chores(
-    const service::Context& context) {
-  return {{"retention",
-           [&context] { return service::ApplyRetentionToSome(context); }}};
+void Log(const std::string& line) {
+  std::fprintf(stderr, "warmstart-server: %s\n", line.c_str());
 }
 
 absl::Status Run(const Flags& flags) {
@@ -281,22 +319,35 @@ absl::Status Run(const Flags& flags) {
                            &resident_models};
   context.retention_rules = flags.keep_last;
   context.log = Log;
+  // Made before the server, whose calls they count, and gone after it.
+  std::shared_ptr<rpc::CallMetrics> calls;
+  std::unique_ptr<rpc::MetricsEndpoint> metrics;
+  if (!flags.metrics_listen.empty()) {
+    calls = std::make_shared<rpc::CallMetrics>();
+    ASSIGN_OR_RETURN(metrics,
+                     rpc::MetricsEndpoint::Start(
+                         flags.metrics_listen,
+                         {calls, std::make_shared<rpc::ServerMetrics>(context),
+                          std::make_shared<rpc::ProcessMetrics>()}));
+  }
   ASSIGN_OR_RETURN(const std::unique_ptr<rpc::RpcServer> server,
-                   rpc::RpcServer::Start(context, flags.listen));
+                   rpc::RpcServer::Start(context, flags.listen, calls.get()));
 
-  const std::string host = flags.listen.substr(0, flags.listen.rfind(':'));
   std::fprintf(stderr,
                "warmstart-server %s listening on %s:%d, data in %s, device %s "
                "(%s)\n",
-               WARMSTART_VERSION, host.c_str(), server->port(),
+               WARMSTART_VERSION, HostOf(flags.listen).c_str(), server->port(),
                flags.data_dir.c_str(), device.ToString().c_str(), cuda.c_str());
+  if (metrics != nullptr) {
+    Log(absl::StrCat("metrics on http://", HostOf(flags.metrics_listen), ":",
+                     metrics->port(), "/metrics"));
+  }
   if (!flags.port_file.empty()) {
     RETURN_IF_ERROR(WritePortFile(flags.port_file, server->port()));
   }
 
   std::optional<service::Housekeeper> housekeeper(
-      std::in_place, absl::Seconds(flags.housekeeping_seconds), Chores(context),
-      Log);
+      std::in_place, service::MakeChores(context, flags.intervals), Log);
 
   int received = 0;
   sigwait(&stop_signals, &received);

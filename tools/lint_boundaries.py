@@ -41,7 +41,10 @@ ROOMS = {
     "server/service": room(*_VOCABULARY, *_PARTS),
     # Records of the store are what the service hands out.
     "server/rpc": room(
-        *_VOCABULARY, "server/service", "server/store", libraries=("gRPC",)
+        *_VOCABULARY,
+        "server/service",
+        "server/store",
+        libraries=("HTTP", "Prometheus", "gRPC"),
     ),
     # main.cc wires everything.
     "server": room(
@@ -84,6 +87,10 @@ LIBRARIES = {
     "gRPC": Library(
         re.compile(r"(grpc|grpcpp|grpc\+\+|google/protobuf)/|.*\.pb\.h$"),
         re.compile(r"gRPC::.*|protobuf::.*|warmstart_proto"),
+    ),
+    "HTTP": Library(re.compile(r"httplib\.h"), re.compile(r"PkgConfig::HTTPLIB")),
+    "Prometheus": Library(
+        re.compile(r"prometheus/"), re.compile(r"PkgConfig::PROMETHEUS")
     ),
     "SQLite": Library(re.compile(r"sqlite3"), re.compile(r"SQLite::\w+")),
 }

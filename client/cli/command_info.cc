@@ -46,6 +46,11 @@ void PrintFacts(const v1::ServerInfo& info, const Session& session) {
                    ? ""
                    : absl::StrCat("none; ", info.cuda_problem()));
   fact("stored", StoredText(info.store()));
+  fact("damaged",
+       info.store().damaged_tensor_count() == 0
+           ? ""
+           : absl::StrCat(FormatCount(info.store().damaged_tensor_count()),
+                          " tensors; warmstart admin scrub --list"));
   fact("upload",
        info.store().max_upload_bytes() == 0
            ? ""

@@ -125,7 +125,8 @@ grpc::Status AdminService::ListDamagedTensors(
     grpc::ServerContext* call, const v1::ListDamagedTensorsRequest*,
     v1::ListDamagedTensorsResponse* response) {
   return calls_.Answer(*call, [&]() -> absl::Status {
-    ASSIGN_OR_RETURN(const store::Damage damage, context_.store->FindDamage());
+    ASSIGN_OR_RETURN(const store::Damage damage,
+                     context_.store->FindDamage(store::DamageLimits()));
     ToProto(damage, response);
     return absl::OkStatus();
   });

@@ -7,6 +7,7 @@
 #include <chrono>
 #include <thread>
 #include <utility>
+#include <vector>
 
 #include "absl/status/status.h"
 #include "absl/strings/match.h"
@@ -18,6 +19,7 @@
 #include "server/rpc/call_runner.h"
 #include "server/rpc/checkpoints_service.h"
 #include "server/rpc/lineage_service.h"
+#include "server/rpc/metrics/call_metrics.h"
 #include "server/rpc/model_initializer_service.h"
 #include "server/rpc/server_information_service.h"
 #include "server/rpc/uploads_service.h"
@@ -56,7 +58,7 @@ class GrpcServer final : public RpcServer {
         uploads_(context, calls_),
         admin_(context, calls_) {}
 
-  absl::Status Listen(const std::string& address) {
+  absl::Status Listen(const std::string& address, CallMetrics* metrics) {
     // gRPC would take port 443.
     if (!absl::StrContains(address, ':')) {
       return absl::UnavailableError(
@@ -85,6 +87,7 @@ class GrpcServer final : public RpcServer {
     builder.RegisterService(&lineage_);
     builder.RegisterService(&uploads_);
     builder.RegisterService(&admin_);
+    if (metrics != nullptr) Count(*metrics, builder);
     server_ = builder.BuildAndStart();
     if (server_ == nullptr || port_ == 0) {
       return absl::UnavailableError(absl::StrCat(
@@ -118,6 +121,14 @@ class GrpcServer final : public RpcServer {
   }
 
  private:
+  static void Count(CallMetrics& metrics, grpc::ServerBuilder& builder) {
+    std::vector<
+        std::unique_ptr<grpc::experimental::ServerInterceptorFactoryInterface>>
+        interceptors;
+    interceptors.push_back(metrics.NewInterceptorFactory());
+    builder.experimental().SetInterceptorCreators(std::move(interceptors));
+  }
+
   // Cancels what still runs once no call of the API does: watchers of the
   // server's health and users of reflection, who would go on until the grace is
   // over. Returns when all has ended.
@@ -147,11 +158,12 @@ class GrpcServer final : public RpcServer {
 }  // namespace
 
 absl::StatusOr<std::unique_ptr<RpcServer>> RpcServer::Start(
-    const service::Context& context, const std::string& address) {
+    const service::Context& context, const std::string& address,
+    CallMetrics* metrics) {
   grpc::EnableDefaultHealthCheckService(true);
   grpc::reflection::InitProtoReflectionServerBuilderPlugin();
   auto server = std::make_unique<GrpcServer>(context);
-  if (absl::Status status = server->Listen(address); !status.ok()) {
+  if (absl::Status status = server->Listen(address, metrics); !status.ok()) {
     return status;
   }
   return server;

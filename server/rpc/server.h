@@ -12,13 +12,17 @@
 
 namespace warmstart::rpc {
 
+class CallMetrics;  // server/rpc/metrics/call_metrics.h
+
 // Life cycle: Start listens and serves; Shutdown drains. Thread-safe.
 class RpcServer {
  public:
-  // `address` is HOST:PORT; port 0 takes a free one. `context` must outlive the
-  // server. UNAVAILABLE when the address cannot be listened on.
+  // `address` is HOST:PORT; port 0 takes a free one. `context`, and `metrics`
+  // where calls are to be counted, must outlive the server. UNAVAILABLE when
+  // the address cannot be listened on.
   static absl::StatusOr<std::unique_ptr<RpcServer>> Start(
-      const service::Context& context, const std::string& address);
+      const service::Context& context, const std::string& address,
+      CallMetrics* metrics = nullptr);
   virtual ~RpcServer() = default;
 
   virtual int port() const = 0;

@@ -3,6 +3,8 @@
 #include <google/protobuf/util/time_util.h>
 
 #include "absl/status/status.h"
+#include "absl/status/statusor.h"
+#include "server/base/status_macros.h"
 #include "server/service/server_info.h"
 
 namespace warmstart::rpc {
@@ -33,6 +35,7 @@ void ToProto(const service::StoreStatus& store, v1::StoreInfo* proto) {
   proto->set_max_bytes(store.limits.max_bytes);
   proto->set_max_checkpoints(store.limits.max_checkpoints);
   proto->set_max_upload_bytes(store.limits.max_upload_bytes);
+  proto->set_damaged_tensor_count(store.num_damaged);
   for (const std::string& rule : store.retention_rules) {
     proto->add_retention_rules(rule);
   }
@@ -60,7 +63,9 @@ grpc::Status ServerInformationService::GetServerInfo(
     grpc::ServerContext* call, const v1::GetServerInfoRequest*,
     v1::ServerInfo* response) {
   return calls_.Answer(*call, [&] {
-    ToProto(service::GetServerInfo(context_), response);
+    ASSIGN_OR_RETURN(const service::ServerInfo info,
+                     service::GetServerInfo(context_));
+    ToProto(info, response);
     *response->mutable_start_time() =
         TimeUtil::NanosecondsToTimestamp(absl::ToUnixNanos(start_time_));
     return absl::OkStatus();

@@ -1,11 +1,13 @@
 #include "server/service/server_info.h"
 
+#include "server/base/status_macros.h"
+#include "server/store/care.h"
 #include "server/torch/device.h"
 #include "server/torch/device_info.h"
 
 namespace warmstart::service {
 
-ServerInfo GetServerInfo(const Context& context) {
+absl::StatusOr<ServerInfo> GetServerInfo(const Context& context) {
   ServerInfo info;
   info.torch_version = backend::TorchVersion();
   info.default_device = context.default_device;
@@ -20,6 +22,9 @@ ServerInfo GetServerInfo(const Context& context) {
   }
   info.store.usage = context.store->usage();
   info.store.limits = context.store->limits();
+  ASSIGN_OR_RETURN(const store::Damage damage,
+                   context.store->FindDamage({.blobs = 0, .uses = 0}));
+  info.store.num_damaged = damage.num_blobs;
   for (const store::RetentionRule& rule : context.retention_rules) {
     info.store.retention_rules.push_back(rule.ToString());
   }

@@ -7,6 +7,7 @@
 #include <string>
 #include <vector>
 
+#include "absl/status/statusor.h"
 #include "server/service/context.h"
 #include "server/service/resident_models.h"
 
@@ -24,6 +25,7 @@ struct DeviceStatus {
 struct StoreStatus {
   store::StoreUsage usage;
   store::StoreLimits limits;
+  int64_t num_damaged = 0;  // blobs in quarantine
   std::vector<std::string> retention_rules;
 };
 
@@ -35,8 +37,8 @@ struct ServerInfo {
   StoreStatus store;
 };
 
-// Thread-safe.
-ServerInfo GetServerInfo(const Context& context);
+// Thread-safe. Errors are the catalog's.
+absl::StatusOr<ServerInfo> GetServerInfo(const Context& context);
 
 }  // namespace warmstart::service
 

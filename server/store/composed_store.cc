@@ -313,8 +313,8 @@ class ComposedStore final : public Store {
                       [this](const BlobLocation& blob) { Suspect(blob); });
   }
 
-  absl::StatusOr<Damage> FindDamage() override {
-    return catalog_->FindDamage(DamageLimits());
+  absl::StatusOr<Damage> FindDamage(const DamageLimits& limits) override {
+    return catalog_->FindDamage(limits);
   }
 
   absl::StatusOr<CheckResult> Check() override {

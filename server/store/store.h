@@ -335,8 +335,9 @@ class Store {
   // `report` where that is not OK, and with the file's error where a pack
   // cannot be opened for another reason; what was found until then is kept.
   virtual absl::StatusOr<ScrubResult> Scrub(ScrubReporter report) = 0;
-  // What is in quarantine, and who needs it. Reads no blob.
-  virtual absl::StatusOr<Damage> FindDamage() = 0;
+  // What is in quarantine, and who needs it. Reads no blob. Within limits of 0
+  // it only counts, which takes next to no time.
+  virtual absl::StatusOr<Damage> FindDamage(const DamageLimits& limits) = 0;
   // Whether the catalog contradicts itself or the files in packs/; changes
   // nothing, and reads no pack.
   virtual absl::StatusOr<CheckResult> Check() = 0;

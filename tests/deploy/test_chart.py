@@ -107,14 +107,18 @@ def test_probes_and_services_reach_the_port_that_is_listened_on(values):
     assert "--listen=[::]:50051" in server["args"]
     for probe in ("startupProbe", "readinessProbe", "livenessProbe"):
         assert server[probe]["grpc"]["port"] == 50051
-    [port] = server["ports"]
-    assert (port["name"], port["containerPort"]) == ("grpc", 50051)
+    ports = {each["name"]: each["containerPort"] for each in server["ports"]}
+    assert ports.pop("grpc") == 50051
+    listened_on = [arg for arg in server["args"] if "--metrics-listen" in arg]
+    assert [f"--metrics-listen=[::]:{port}" for port in ports.values()] == listened_on
     labels = only(objects, "StatefulSet")["spec"]["template"]["metadata"]["labels"]
     services = [each["spec"] for each in objects if each["kind"] == "Service"]
     assert len(services) == 2
     for service in services:
         assert service["selector"].items() <= labels.items()
-        assert [each["targetPort"] for each in service["ports"]] == ["grpc"]
+        assert service["ports"][0]["targetPort"] == "grpc"
+    [headless] = [each for each in services if each.get("clusterIP") == "None"]
+    assert [each["targetPort"] for each in headless["ports"]] == ["grpc", *ports]
 
 
 @every_values

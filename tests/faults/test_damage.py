@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 
 import grpc
@@ -258,3 +259,18 @@ def test_a_catalog_that_is_gone_takes_no_pack_with_it(saved):
         server.start()
     assert str(server.data_dir) in str(caught.value)
     assert server.packs() == packs
+
+
+def test_the_server_finds_damage_by_itself(tmp_path):
+    with Server(tmp_path / "data", "--scrub-interval=0.2") as server:
+        with server.client() as client:
+            handle = client.save(STATE).checkpoint.name
+            damage(server, "second", "flipped")
+            deadline = time.monotonic() + 30
+            while "are damaged" not in server.log():
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert_lost(lambda: client.state_dict(handle), handle, "second")
+        found = CommandLine(server).run("admin", "scrub", "--list")
+        assert found.code == UNSOUND
+        assert "damaged       1 tensors" in CommandLine(server).done("info").out

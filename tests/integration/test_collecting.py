@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import threading
+import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -10,6 +11,7 @@ import pytest
 import torch
 from faults.tidiness import assert_tidy
 from harness.collecting import collect
+from harness.server import Server
 from harness.tensors import assert_same_state
 from warmstart.v1 import checkpoints_pb2, checkpoints_pb2_grpc
 
@@ -67,6 +69,22 @@ def test_a_collection_gives_back_what_a_deletion_left(server, cli, models, tmp_p
         assert_same_state(client.state_dict(second), state)
         client.delete(second)
     assert server.packs() == {}
+
+
+def test_the_server_collects_by_itself(tmp_path):
+    body, head = tensor(6, 1), tensor(20, 2)
+    with Server(tmp_path / "data", "--gc-interval=0.2") as server:
+        with server.client() as client:
+            first = client.save({"body": body, "head": head}).checkpoint.name
+            second = client.save({"body": body}).checkpoint.name
+            client.delete(first)
+            deadline = time.monotonic() + 30
+            while disk_usage(server) > 7 * MIB:
+                assert time.monotonic() < deadline
+                time.sleep(0.05)
+            assert_same_state(client.state_dict(second), {"body": body})
+        assert_tidy(server)
+    assert "garbage collection: rewrote 1 packs" in server.log()
 
 
 def test_the_limit_is_kept(server, cli, models):

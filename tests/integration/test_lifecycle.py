@@ -191,6 +191,9 @@ def test_a_port_that_is_taken_is_an_error_that_names_it(server, tmp_path):
         ["--device=tpu"],
         ["--grace-period=soon"],
         ["--upload-ttl=0"],
+        ["--gc-interval=-1"],
+        ["--scrub-interval=weekly"],
+        ["--metrics-listen=9464"],
         ["stray"],
     ],
 )

@@ -191,6 +191,19 @@ def test_what_nobody_goes_on_with_expires(tmp_path):
         assert server.uploads() == []
 
 
+def test_what_nobody_goes_on_with_is_swept_without_a_call(tmp_path):
+    flags = ["--upload-ttl=0.5", "--housekeeping-interval=0.1"]
+    with Server(tmp_path / "data", *flags) as server:
+        with stub_of(server) as stub:
+            request = uploads_pb2.CreateUploadRequest(files=[{"name": "a", "size": 5}])
+            stub.CreateUpload(request)
+        assert server.uploads() != []
+        deadline = time.monotonic() + 30
+        while server.uploads():
+            assert time.monotonic() < deadline
+            time.sleep(0.05)
+
+
 def refusal(call: Callable[[], object]) -> grpc.RpcError:
     with pytest.raises(grpc.RpcError) as caught:
         call()

@@ -74,6 +74,14 @@ TEST_F(InfoCommandTest, TheStoreAndItsLimitsAreShown) {
             HasSubstr("keeps         run:5 stage=dev:2\n")));
 }
 
+TEST_F(InfoCommandTest, DamageIsShownWhereThereIsSome) {
+  EXPECT_THAT(Run({"info"}).out, Not(HasSubstr("damaged")));
+  info_.mutable_store()->set_damaged_tensor_count(2);
+  EXPECT_THAT(
+      Run({"info"}).out,
+      HasSubstr("damaged       2 tensors; warmstart admin scrub --list\n"));
+}
+
 TEST_F(InfoCommandTest, JsonIsTheMessage) {
   const nlohmann::json json =
       nlohmann::json::parse(Run({"info", "--json"}).out);

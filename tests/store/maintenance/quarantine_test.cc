@@ -68,7 +68,7 @@ class QuarantineTest : public ::testing::Test {
   // The keys that need what is in quarantine.
   std::vector<std::string> Damaged() {
     std::vector<std::string> keys;
-    const Damage damage = store_->FindDamage().value();
+    const Damage damage = store_->FindDamage(DamageLimits()).value();
     for (const DamagedBlob& blob : damage.blobs) {
       for (const TensorUse& use : blob.uses) keys.push_back(use.key);
     }

@@ -63,7 +63,7 @@ class ScrubTest : public ::testing::Test {
   // The keys that need what is in quarantine.
   std::vector<std::string> DamagedKeys() {
     std::vector<std::string> keys;
-    const Damage damage = store_->FindDamage().value();
+    const Damage damage = store_->FindDamage(DamageLimits()).value();
     for (const DamagedBlob& blob : damage.blobs) {
       for (const TensorUse& use : blob.uses) keys.push_back(use.key);
     }
@@ -306,7 +306,8 @@ TEST_P(ScrubFaultTest, AtAnyStepFindsAllOrFailsAndLosesNothing) {
     for (const PowerLoss loss : kPowerLosses) {
       SimulatedStore found(simulated.disk().AfterPowerLoss(loss, step));
       ASSERT_OK(found.Open());
-      ASSERT_OK_AND_ASSIGN(const Damage damage, found.store().FindDamage());
+      ASSERT_OK_AND_ASSIGN(const Damage damage,
+                           found.store().FindDamage(DamageLimits()));
       if (result.ok()) {
         EXPECT_EQ(damage.num_blobs, 2);
       }
