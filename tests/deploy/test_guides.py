@@ -9,7 +9,8 @@ import subprocess
 from pathlib import Path
 
 import pytest
-from harness.deployment import CHART, ran, tool
+import yaml
+from harness.deployment import CHART, ran, rendered, tool
 from harness.server import REPOSITORY, binary
 
 DOCS = REPOSITORY / "docs" / "deploy"
@@ -121,17 +122,37 @@ def test_helm_takes_the_values():
         )
 
 
-def test_yaml_of_the_guides_is_taken_by_the_chart(tmp_path):
+def yaml_of_the_guide() -> list[dict]:
     text = (DOCS / "kubernetes.md").read_text()
     blocks = re.findall(r"^```yaml\n(.*?)^```", text, re.S | re.M)
-    assert blocks
-    for number, block in enumerate(blocks):
+    return [yaml.safe_load(block) for block in blocks]
+
+
+def test_values_of_the_guide_are_taken_by_the_chart(tmp_path):
+    values = [each for each in yaml_of_the_guide() if "kind" not in each]
+    assert values
+    for number, each in enumerate(values):
         file = tmp_path / f"{number}.yaml"
-        file.write_text(block)
+        file.write_text(yaml.safe_dump(each))
         ran(
             *(tool("helm"), "template", "warmstart", CHART),
             *("--kube-version=1.34", f"--values={file}"),
         )
+
+
+def test_the_guides_monitor_finds_the_servers_metrics(tmp_path):
+    [monitor] = [each for each in yaml_of_the_guide() if "kind" in each]
+    values = tmp_path / "values.yaml"
+    values.write_text("metrics: {enabled: true}")
+    wanted = monitor["spec"]["selector"]["matchLabels"].items()
+    ports = [
+        port["name"]
+        for each in rendered(values)
+        if each["kind"] == "Service" and wanted <= each["metadata"]["labels"].items()
+        for port in each["spec"]["ports"]
+    ]
+    [endpoint] = monitor["spec"]["endpoints"]
+    assert ports.count(endpoint["port"]) == 1
 
 
 def test_drop_ins_are_understood_by_systemd(tmp_path):

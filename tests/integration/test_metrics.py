@@ -98,7 +98,7 @@ def test_calls_store_models_and_process_are_told(watched):
 def test_a_histogram_counts_each_call_once(watched):
     with watched.client() as client:
         for _ in range(20):
-            client.list()
+            list(client.list())
     labels = f'grpc_method="ListCheckpoints",{CHECKPOINTS},grpc_type="unary"'
     name = "grpc_server_handling_seconds"
     until(lambda: scrape(watched).get(f"{name}_count{{{labels}}}") == 20)
