@@ -18,8 +18,9 @@ constexpr char kFileName[] = "delta.safetensors";
 constexpr size_t kMaxDigests = 10000;  // of FindMissingTensors
 constexpr int kEntriesInMessage = 4096;
 constexpr size_t kHeadPiece = 1 << 20;
-// How often what is missing is asked for, should tensors vanish meanwhile.
-constexpr int kMaxQuestions = 3;
+// How often what is missing is asked for, should tensors vanish meanwhile. Then
+// all of them are sent: those cannot vanish.
+constexpr int kMaxQuestions = 2;
 // What vector instructions like.
 constexpr int64_t kAlignment = 64;
 
@@ -166,11 +167,16 @@ absl::StatusOr<std::vector<LocalBlob>> FindMissing(
   for (const LocalBlob& blob : blobs) {
     if (missing.contains(blob.digest)) found.push_back(blob);
   }
-  std::stable_sort(found.begin(), found.end(),
+  return found;
+}
+
+// In the order in which a file has them.
+std::vector<LocalBlob> Sorted(std::vector<LocalBlob> blobs) {
+  std::stable_sort(blobs.begin(), blobs.end(),
                    [](const LocalBlob& a, const LocalBlob& b) {
                      return Alignment(a.bytes.size) > Alignment(b.bytes.size);
                    });
-  return found;
+  return blobs;
 }
 
 bool HaveVanished(const absl::Status& status) {
@@ -186,18 +192,22 @@ absl::StatusOr<v1::SaveModelResponse> UploadManifest(
     const v1::SaveModelHeader& header, const v1::Manifest& manifest,
     const std::vector<LocalBlob>& blobs, const ProgressCallback& progress) {
   Operation operation(options);
-  for (int questions = 1;;) {
+  for (int vanished = 0;;) {
     const absl::StatusOr<std::vector<LocalBlob>> missing =
-        FindMissing(uploads, operation, blobs);
+        vanished < kMaxQuestions ? FindMissing(uploads, operation, blobs)
+                                 : blobs;
     absl::Status failure = missing.status();
     if (missing.ok()) {
       ManifestStream stream(models, operation, progress);
       absl::StatusOr<v1::SaveModelResponse> response =
-          stream.Run(header, manifest, *missing);
+          stream.Run(header, manifest, Sorted(*missing));
       if (response.ok() || stream.local_failure()) return response;
       failure = response.status();
     }
-    if (HaveVanished(failure) && questions++ < kMaxQuestions) continue;
+    if (vanished < kMaxQuestions && HaveVanished(failure)) {
+      ++vanished;
+      continue;
+    }
     if (!operation.ShouldRetry(failure)) return failure;
   }
 }

@@ -23,8 +23,9 @@ struct LocalBlob {
 
 // Asks which of `blobs` the server lacks, and sends `header`, `manifest` and
 // those; asks and sends again where the connection is lost, or where tensors
-// vanish meanwhile: `header` must have a request_id. `blobs` are all that
-// `manifest` needs, each once. Memory does not grow with them.
+// vanish meanwhile, in the end without asking: `header` must have a request_id.
+// `blobs` are all that `manifest` needs, each once. Memory does not grow with
+// them.
 //
 //   FAILED_PRECONDITION  a file changed its size while it was read
 //   others               as FindMissingTensors and SaveModel, or as the system

@@ -104,10 +104,7 @@ def missing(
     found: list[str] = []
     for first in range(0, len(digests), 10000):
         found += find_missing(digests[first : first + 10000])
-    # Each begins at a multiple of its own element's size: what is a multiple of the
-    # most comes first.
-    blobs = [model.blobs[digest] for digest in found]
-    return sorted(blobs, key=lambda blob: -_power_of_two_in(blob.size))
+    return [model.blobs[digest] for digest in found]
 
 
 def upload_stream(
@@ -125,6 +122,9 @@ def upload_stream(
         yield SaveModelRequest(manifest=Manifest(entries=entries))
     if not blobs:
         return
+    # Each begins at a multiple of its own element's size: what is a multiple of the
+    # most comes first.
+    blobs = sorted(blobs, key=lambda blob: -_power_of_two_in(blob.size))
     head = _safetensors_head(blobs)
     size = len(head) + sum(blob.size for blob in blobs)
     yield SaveModelRequest(file=FileHeader(name=FILE_NAME, size=size))

@@ -14,8 +14,9 @@ from warmstart.v1.model_initializer_pb2_grpc import ModelInitializerStub
 from warmstart.v1.uploads_pb2 import FindMissingTensorsRequest
 from warmstart.v1.uploads_pb2_grpc import UploadsStub
 
-# How often what is missing is asked for, should tensors vanish meanwhile.
-_ATTEMPTS = 3
+# How often what is missing is asked for, should tensors vanish meanwhile. Then all of
+# them are sent: those cannot vanish.
+_QUESTIONS = 2
 
 
 class Saver:
@@ -83,19 +84,28 @@ class Saver:
         self, header: SaveModelHeader, model: delta.Model
     ) -> SaveModelResponse:
         """Asks what is missing and sends that, anew where some of it vanished."""
-        options = self._connection.call_options
-        for tried in range(1, _ATTEMPTS + 1):
-            blobs = delta.missing(model, self._find_missing)
+        for _ in range(_QUESTIONS):
             try:
-                stream = delta.upload_stream(header, model, blobs)
-                return self._models.SaveModel(stream, **options)
+                missing = delta.missing(model, self._find_missing)
+                return self._send_blobs(header, model, missing)
             except grpc.RpcError as error:
-                reason = errors.from_rpc_error(error).reason
-                if reason != "TENSORS_MISSING" or tried == _ATTEMPTS:
+                if not _has_vanished(error):
                     raise
-        raise AssertionError("the last attempt returns or raises")
+        return self._send_blobs(header, model, list(model.blobs.values()))
+
+    def _send_blobs(
+        self, header: SaveModelHeader, model: delta.Model, blobs: Sequence[delta.Blob]
+    ) -> SaveModelResponse:
+        stream = delta.upload_stream(header, model, blobs)
+        return self._models.SaveModel(stream, **self._connection.call_options)
 
     def _find_missing(self, digests: Sequence[str]) -> Sequence[str]:
         request = FindMissingTensorsRequest(digests=digests)
         options = self._connection.call_options
         return self._uploads.FindMissingTensors(request, **options).missing
+
+
+def _has_vanished(error: grpc.RpcError) -> bool:
+    """Whether what a manifest refers to was deleted after it was asked for."""
+    reason = errors.from_rpc_error(error).reason
+    return reason == "TENSORS_MISSING" or error.code() == grpc.StatusCode.ABORTED

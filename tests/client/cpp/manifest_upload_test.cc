@@ -127,16 +127,20 @@ TEST_F(ManifestUploadTest, WhatVanishedIsAskedForAgain) {
                                   "TENSORS_MISSING"),
                {grpc::StatusCode::ABORTED, "gone"}};
   ASSERT_OK(Run({Blob("a", "123")}));
-  EXPECT_THAT(questions_, ElementsAre(1, 1, 1));
+  EXPECT_THAT(questions_, ElementsAre(1, 1));
+  EXPECT_THAT(uploads_[0].files, IsEmpty());
+  // Whatever vanished twice is sent.
+  EXPECT_THAT(uploads_[2].files, SizeIs(1));
 }
 
-TEST_F(ManifestUploadTest, WhatGoesOnVanishingIsAnError) {
+TEST_F(ManifestUploadTest, WhatIsStillMissingWhereAllIsSentIsAnError) {
   const grpc::Status gone = FailureWithDetails(
       grpc::StatusCode::FAILED_PRECONDITION, "gone", "TENSORS_MISSING");
   failures_.assign(10, gone);
   EXPECT_THAT(Run({Blob("a", "123")}),
               StatusIs(absl::StatusCode::kFailedPrecondition));
-  EXPECT_THAT(questions_, SizeIs(3));
+  EXPECT_THAT(questions_, SizeIs(2));
+  EXPECT_THAT(uploads_, SizeIs(3));
 }
 
 TEST_F(ManifestUploadTest, ALostConnectionIsTriedAgain) {

@@ -136,7 +136,18 @@ def test_what_vanished_is_asked_for_again(fake, fake_client):
     assert first[0].header.request_id == second[0].header.request_id
 
 
-def test_what_goes_on_vanishing_is_an_error(fake, fake_client):
+@pytest.mark.parametrize("failure", [GONE, Failure(grpc.StatusCode.ABORTED)])
+def test_what_goes_on_vanishing_is_sent_unasked(fake, fake_client, failure):
+    state = {"w": torch.ones(2), "b": torch.zeros(3)}
+    fake.answer("FindMissingTensors", *[answer_missing()] * 5)
+    fake.answer("SaveModel", failure, failure, SAVED)
+    assert fake_client.save(state) == SAVED
+    assert len(fake.requests["FindMissingTensors"]) == 2
+    sent = sent_file(fake.requests["SaveModel"][-1])
+    assert set(sent) == {digest(tensor) for tensor in state.values()}
+
+
+def test_what_is_missing_where_all_was_sent_is_an_error(fake, fake_client):
     fake.answer("FindMissingTensors", *[answer_missing()] * 5)
     fake.answer("SaveModel", *[GONE] * 5)
     with pytest.raises(warmstart.WarmstartError) as caught:
