@@ -16,9 +16,7 @@ namespace {
 // They are kept in memory while the upload lasts.
 constexpr size_t kMaxNameBytes = size_t{1} << 20;
 
-// Returns how many bytes they have together.
-absl::StatusOr<int64_t> CheckFiles(
-    const std::vector<store::UploadFile>& files) {
+absl::Status CheckFiles(const std::vector<store::UploadFile>& files) {
   if (files.empty()) return InvalidField("files", "is required");
   int64_t num_bytes = 0;
   size_t name_bytes = 0;
@@ -32,7 +30,7 @@ absl::StatusOr<int64_t> CheckFiles(
     num_bytes += files[i].num_bytes;
     name_bytes += files[i].name.size();
   }
-  if (name_bytes <= kMaxNameBytes) return num_bytes;
+  if (name_bytes <= kMaxNameBytes) return absl::OkStatus();
   return InvalidField("files", absl::StrCat("the names have ", name_bytes,
                                             " bytes together, at most ",
                                             kMaxNameBytes, " are allowed"));
@@ -58,12 +56,8 @@ absl::Status CheckSave(const Context& context, const SaveModelRequest& save) {
 absl::StatusOr<store::Upload> CreateUpload(
     const Context& context, std::vector<store::UploadFile> files,
     const std::optional<SaveModelRequest>& save) {
-  ASSIGN_OR_RETURN(const int64_t num_bytes, CheckFiles(files));
+  RETURN_IF_ERROR(CheckFiles(files));
   if (save.has_value()) RETURN_IF_ERROR(CheckSave(context, *save));
-  // Whether the limits of the store leave room for them, as of now: a save of
-  // so many bytes is begun, and dropped.
-  RETURN_IF_ERROR(
-      DiskStatus(context.store->NewDraft()->NewFile(num_bytes).status()));
   return DiskStatus(context.store->uploads().Create(std::move(files)));
 }
 

@@ -41,6 +41,14 @@ class DraftRoom {
     file_bytes_ = sum;
     return absl::OkStatus();
   }
+  // The upload's own room, which it had from the beginning.
+  absl::Status TakeFor(TakenUpload& upload) {
+    const int64_t num_bytes = NumBytes(upload.files());
+    RETURN_IF_ERROR(quota_.CheckUpload(num_bytes));
+    upload.GiveRoomTo(reservation_);
+    file_bytes_ = num_bytes;
+    return absl::OkStatus();
+  }
   absl::Status TakeForScratch(int64_t num_bytes) {
     return reservation_.Grow(num_bytes);
   }
@@ -120,6 +128,11 @@ class ComposedDraft final : public Draft {
         clock_(clock),
         room_(catalog.quota()) {}
 
+  // An upload that has not become a checkpoint stays.
+  ~ComposedDraft() override {
+    if (upload_ != nullptr) upload_->TakeRoomFrom(room_.reservation());
+  }
+
   using Draft::NewFile;
   absl::StatusOr<StagedFile*> NewFile(int64_t expected_bytes) override {
     expected_bytes = std::max<int64_t>(expected_bytes, 0);
@@ -138,10 +151,10 @@ class ComposedDraft final : public Draft {
       return absl::FailedPreconditionError("a draft has one upload");
     }
     ASSIGN_OR_RETURN(upload_, uploads_.Take(name));
+    RETURN_IF_ERROR(room_.TakeFor(*upload_));
     std::vector<AdoptedFile> adopted;
     std::vector<std::unique_ptr<StagedPack>> packs = upload_->OpenFiles();
     for (const UploadFile& file : upload_->files()) {
-      RETURN_IF_ERROR(room_.TakeForFiles(file.num_bytes));
       auto& pack = packs[adopted.size()];
       expected_.push_back(packs_.Expect(pack->id()));
       files_.push_back(

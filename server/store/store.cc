@@ -55,9 +55,10 @@ absl::StatusOr<std::unique_ptr<Store>> Store::Open(
                    OpenSqliteCatalog(paths.Catalog(), options.limits));
   ASSIGN_OR_RETURN(parts.packs,
                    OpenLocalPackStore(paths, *options.file_system));
-  ASSIGN_OR_RETURN(parts.uploads,
-                   UploadStore::Open(paths, *options.file_system,
-                                     *options.clock, options.upload_ttl));
+  ASSIGN_OR_RETURN(
+      parts.uploads,
+      UploadStore::Open(paths, *options.file_system, parts.catalog->quota(),
+                        *options.clock, options.upload_ttl));
   return ComposeStore(std::move(parts));
 }
 

@@ -197,9 +197,9 @@ class DraftTest : public ::testing::Test {
     StoreParts parts;
     parts.packs = OpenLocalPackStore(paths_, file_system_).value();
     parts.catalog = std::move(catalog);
-    parts.uploads =
-        UploadStore::Open(paths_, file_system_, SystemClock(), absl::Hours(24))
-            .value();
+    parts.uploads = UploadStore::Open(paths_, file_system_, catalog_->quota(),
+                                      SystemClock(), absl::Hours(24))
+                        .value();
     parts.clock = &SystemClock();
     store_ = ComposeStore(std::move(parts)).value();
   }

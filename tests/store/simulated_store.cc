@@ -92,9 +92,9 @@ absl::Status SimulatedStore::Open() {
   parts.clock = &SystemClock();
   ASSIGN_OR_RETURN(parts.catalog, OpenSqliteCatalog(paths.Catalog()));
   ASSIGN_OR_RETURN(parts.packs, OpenLocalPackStore(paths, *disk_));
-  ASSIGN_OR_RETURN(
-      parts.uploads,
-      UploadStore::Open(paths, *disk_, SystemClock(), absl::Hours(24)));
+  ASSIGN_OR_RETURN(parts.uploads,
+                   UploadStore::Open(paths, *disk_, parts.catalog->quota(),
+                                     SystemClock(), absl::Hours(24)));
   ASSIGN_OR_RETURN(store_, ComposeStore(std::move(parts)));
   return absl::OkStatus();
 }

@@ -12,6 +12,7 @@
 #include "server/base/error_info.h"
 #include "server/store/local/paths.h"
 #include "server/store/store.h"
+#include "server/store/uploads/upload_store.h"
 #include "tests/store/store_test_util.h"
 #include "tests/testing/status_matchers.h"
 #include "tests/testing/temp_dir.h"
@@ -116,6 +117,53 @@ TEST_F(StoreQuotaTest, WhatWasNotAnnouncedIsRefusedWhenItCrosses) {
   }
   EXPECT_EQ(store_->usage().receiving_bytes, 0);
   EXPECT_THAT(Staged(), IsEmpty());
+}
+
+// What was announced for an upload is nobody else's until the upload ends.
+TEST_F(StoreQuotaTest, UploadsHaveTheirRoomFromTheBeginning) {
+  const Tensors tensors = TensorsOf(1);
+  const std::string file = FileOf(tensors);
+  const StoreLimits limits = {.max_bytes = kBytes + 1000};
+  Open(limits);
+  ASSERT_OK_AND_ASSIGN(const UploadName upload,
+                       BeginUpload(*store_, "model.pt", file, 10));
+  EXPECT_EQ(store_->usage().receiving_bytes, file.size());
+  EXPECT_EQ(FlagOf(store_->uploads().Create({{"b", 2000}}).status()),
+            "--max-store-bytes");
+  EXPECT_EQ(FlagOf(Save(*store_, TensorsOf(2)).status()), "--max-store-bytes");
+
+  // A restart forgets none of it, also with less room.
+  Open({.max_bytes = 1000});
+  EXPECT_EQ(store_->usage().receiving_bytes, file.size());
+  EXPECT_EQ(FlagOf(Save(*store_, {{"s", "1"}}).status()), "--max-store-bytes");
+
+  // It needs no more room when it is saved, and none when a save is given up.
+  Open(limits);
+  ASSERT_OK(WriteToUpload(*store_, upload, file.substr(10)));
+  {
+    const std::unique_ptr<Draft> draft = store_->NewDraft();
+    ASSERT_OK(draft->AdoptUpload(upload).status());
+    EXPECT_EQ(store_->usage().receiving_bytes, file.size());
+  }
+  EXPECT_EQ(store_->usage().receiving_bytes, file.size());
+  ASSERT_OK(SaveUpload(*store_, upload, tensors).status());
+  EXPECT_EQ(store_->usage().receiving_bytes, 0);
+  EXPECT_EQ(store_->usage().stored_bytes, kBytes);
+}
+
+TEST_F(StoreQuotaTest, UploadsThatEndGiveTheirRoomBack) {
+  Open({.max_bytes = 1000, .max_checkpoints = 1, .max_upload_bytes = 900});
+  EXPECT_EQ(FlagOf(store_->uploads().Create({{"a", 500}, {"b", 401}}).status()),
+            "--max-upload-bytes");
+  EXPECT_EQ(store_->usage().receiving_bytes, 0);
+  ASSERT_OK_AND_ASSIGN(const Upload upload,
+                       store_->uploads().Create({{"a", 500}, {"b", 400}}));
+  EXPECT_EQ(store_->usage().receiving_bytes, 900);
+  ASSERT_OK(store_->uploads().Delete(upload.name));
+  EXPECT_EQ(store_->usage().receiving_bytes, 0);
+  ASSERT_OK(Save(*store_, {{"s", "1"}}).status());
+  EXPECT_EQ(FlagOf(store_->uploads().Create({{"a", 1}}).status()),
+            "--max-checkpoints");
 }
 
 TEST_F(StoreQuotaTest, AFileThatIsMostlyKnownNeedsRoomForItselfAlone) {

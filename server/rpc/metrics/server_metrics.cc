@@ -28,7 +28,7 @@ void AddStore(const service::StoreStatus& store,
                                  "Bytes that stored tensors take.",
                                  store.usage.stored_bytes));
   families.push_back(GaugeFamily("warmstart_store_receiving_bytes",
-                                 "Bytes of the saves that are in progress.",
+                                 "Bytes of saves in progress and of uploads.",
                                  store.usage.receiving_bytes));
   families.push_back(GaugeFamily("warmstart_checkpoints",
                                  "Checkpoints that are there.",

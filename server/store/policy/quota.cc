@@ -29,15 +29,31 @@ Quota::Reservation::~Reservation() { quota_.Apply({}, this); }
 
 absl::Status Quota::Reservation::Grow(int64_t num_bytes) {
   absl::MutexLock lock(&quota_.mutex_);
+  RETURN_IF_ERROR(quota_.CheckBytes(num_bytes, quota_.usage_.receiving_bytes));
+  Add(num_bytes);
+  return absl::OkStatus();
+}
+
+void Quota::Reservation::Insist(int64_t num_bytes) {
+  absl::MutexLock lock(&quota_.mutex_);
+  Add(num_bytes);
+}
+
+void Quota::Reservation::Add(int64_t num_bytes) {
   StoreUsage& usage = quota_.usage_;
-  RETURN_IF_ERROR(quota_.CheckBytes(num_bytes, usage.receiving_bytes));
   // Without a limit, clients may announce what no number holds.
   const int64_t room =
       std::numeric_limits<int64_t>::max() - usage.receiving_bytes;
   num_bytes = std::clamp<int64_t>(num_bytes, 0, room);
   num_bytes_ += num_bytes;
   usage.receiving_bytes += num_bytes;
-  return absl::OkStatus();
+}
+
+void Quota::Reservation::TakeFrom(Reservation& other, int64_t num_bytes) {
+  absl::MutexLock lock(&quota_.mutex_);
+  num_bytes = std::clamp<int64_t>(num_bytes, 0, other.num_bytes_);
+  other.num_bytes_ -= num_bytes;
+  num_bytes_ += num_bytes;
 }
 
 StoreUsage Quota::usage() const {

@@ -22,8 +22,8 @@ struct StoreLimits {
 struct StoreUsage {
   // Of packs, whole, and of the tensors that lie in the catalog.
   int64_t stored_bytes = 0;
-  // Of files and new tensors of saves in progress; what was announced counts
-  // before it comes.
+  // Of files and new tensors of saves in progress, and of uploads under way;
+  // what was announced counts before it comes.
   int64_t receiving_bytes = 0;
   int64_t num_checkpoints = 0;
 };
@@ -38,8 +38,8 @@ struct UsageChange {
 // QUOTA_EXCEEDED, and name the limit.
 class Quota {
  public:
-  // Room for what one save receives, until the save ends. Not thread-safe;
-  // the quota outlives it.
+  // Room for what one save or upload receives, until that ends. Not
+  // thread-safe; the quota outlives it.
   class Reservation {
    public:
     explicit Reservation(Quota& quota) : quota_(quota) {}
@@ -49,9 +49,15 @@ class Quota {
 
     // Makes room for `num_bytes` more, or changes nothing.
     absl::Status Grow(int64_t num_bytes);
+    // The same for what is there already, whatever the limit.
+    void Insist(int64_t num_bytes);
+    // Takes over room for so many bytes from `other`, or as much as that has.
+    void TakeFrom(Reservation& other, int64_t num_bytes);
 
    private:
     friend class Quota;
+
+    void Add(int64_t num_bytes) ABSL_EXCLUSIVE_LOCKS_REQUIRED(quota_.mutex_);
 
     Quota& quota_;
     int64_t num_bytes_ = 0;

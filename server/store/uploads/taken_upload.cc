@@ -15,6 +15,14 @@ std::vector<std::unique_ptr<StagedPack>> TakenUpload::OpenFiles() const {
   return packs;
 }
 
+void TakenUpload::GiveRoomTo(Quota::Reservation& draft) {
+  draft.TakeFrom(lease_->room(), NumBytes(files()));
+}
+
+void TakenUpload::TakeRoomFrom(Quota::Reservation& draft) {
+  lease_->room().TakeFrom(draft, NumBytes(files()));
+}
+
 absl::Status TakenUpload::BecomesCheckpoint(const CheckpointName& checkpoint) {
   return lease_->AddLine(TakenLine(checkpoint));
 }

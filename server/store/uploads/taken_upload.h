@@ -10,6 +10,7 @@
 #include "absl/status/status.h"
 #include "server/model/resource_name.h"
 #include "server/store/pack_store.h"
+#include "server/store/policy/quota.h"
 #include "server/store/uploads/upload.h"
 #include "server/store/uploads/upload_record.h"
 
@@ -24,6 +25,10 @@ class TakenUpload {
   std::vector<UploadFile> files() const {
     return lease_->Snapshot(absl::ZeroDuration()).files;
   }
+  // Gives its room to `draft`, and takes it back, as much as is left of it.
+  void GiveRoomTo(Quota::Reservation& draft);
+  void TakeRoomFrom(Quota::Reservation& draft);
+
   // Each file as a pack that is staged, in order.
   std::vector<std::unique_ptr<StagedPack>> OpenFiles() const;
 

@@ -10,6 +10,7 @@
 #include <vector>
 
 #include "absl/time/time.h"
+#include "absl/types/span.h"
 #include "server/model/digest.h"
 #include "server/store/uploads/upload_name.h"
 
@@ -23,6 +24,9 @@ struct UploadFile {
   // Of those; only where it was asked for.
   std::optional<Digest> digest;
 };
+
+// Of all of them together; no more than a number holds.
+int64_t NumBytes(absl::Span<const UploadFile> files);
 
 struct Upload {
   UploadName name;

@@ -45,41 +45,49 @@ std::string BytesFile(const UploadName& name, int file) {
 }
 
 UploadRecord::UploadRecord(FileSystem& file_system, const StorePaths& paths,
-                           const UploadName& name, const UploadHistory& history)
+                           Quota& quota, const UploadName& name,
+                           const UploadHistory& history)
     : file_system_(file_system),
       paths_(paths),
       name_(name),
+      room_(quota),
       journal_bytes_(history.num_bytes),
       upload_{name, history.files, history.create_time},
       write_time_(history.write_time) {}
 
 absl::StatusOr<std::shared_ptr<UploadRecord>> UploadRecord::Create(
-    FileSystem& file_system, const StorePaths& paths,
+    FileSystem& file_system, const StorePaths& paths, Quota& quota,
     std::vector<UploadFile> files, absl::Time now) {
   const UploadName name = UploadName::Random();
-  const std::string path = paths.Upload(JournalFile(name));
   const std::string line = CreatedLine(now, files);
-  if (absl::Status status = WriteNewFile(file_system, paths, path, line);
-      !status.ok()) {
-    file_system.Remove(path).IgnoreError();
-    return status;
-  }
   UploadHistory history;
   history.files = std::move(files);
   history.create_time = now;
   history.write_time = now;
   history.num_bytes = static_cast<int64_t>(line.size());
-  return std::make_shared<UploadRecord>(file_system, paths, name, history);
+  auto record =
+      std::make_shared<UploadRecord>(file_system, paths, quota, name, history);
+  RETURN_IF_ERROR(record->room_.Grow(NumBytes(history.files)));
+  const std::string path = paths.Upload(JournalFile(name));
+  if (absl::Status status = WriteNewFile(file_system, paths, path, line);
+      !status.ok()) {
+    file_system.Remove(path).IgnoreError();
+    return status;
+  }
+  return record;
 }
 
 absl::StatusOr<std::shared_ptr<UploadRecord>> UploadRecord::Load(
-    FileSystem& file_system, const StorePaths& paths, const UploadName& name,
-    UploadHistory* history) {
+    FileSystem& file_system, const StorePaths& paths, Quota& quota,
+    const UploadName& name, UploadHistory* history) {
   ASSIGN_OR_RETURN(const std::shared_ptr<MappedFile> journal,
                    file_system.Map(paths.Upload(JournalFile(name))));
   ASSIGN_OR_RETURN(*history, ReadUploadJournal(journal->bytes()));
   RETURN_IF_ERROR(CheckBytes(file_system, paths, name, history->files));
-  return std::make_shared<UploadRecord>(file_system, paths, name, *history);
+  auto record =
+      std::make_shared<UploadRecord>(file_system, paths, quota, name, *history);
+  record->room_.Insist(NumBytes(history->files));
+  return record;
 }
 
 Upload UploadRecord::Snapshot(absl::Duration ttl) const {

@@ -20,6 +20,7 @@
 #include "absl/types/span.h"
 #include "server/base/file_system.h"
 #include "server/store/local/paths.h"
+#include "server/store/policy/quota.h"
 #include "server/store/uploads/upload.h"
 #include "server/store/uploads/upload_journal.h"
 
@@ -33,22 +34,27 @@ std::string BytesFile(const UploadName& name, int file);
 // lease calls.
 class UploadRecord {
  public:
-  // Writes a new journal; durable when this returns.
+  // Writes a new journal; durable when this returns. Where `quota` has no room
+  // for all bytes of the files, RESOURCE_EXHAUSTED; else they have it until the
+  // record goes.
   static absl::StatusOr<std::shared_ptr<UploadRecord>> Create(
-      FileSystem& file_system, const StorePaths& paths,
+      FileSystem& file_system, const StorePaths& paths, Quota& quota,
       std::vector<UploadFile> files, absl::Time now);
   // Of a journal that is there, whose history goes to `history`. DATA_LOSS
-  // where it cannot be read, or the bytes that it tells of are not there.
+  // where it cannot be read, or the bytes that it tells of are not there. It
+  // gets its room whatever the limit.
   static absl::StatusOr<std::shared_ptr<UploadRecord>> Load(
-      FileSystem& file_system, const StorePaths& paths, const UploadName& name,
-      UploadHistory* history);
+      FileSystem& file_system, const StorePaths& paths, Quota& quota,
+      const UploadName& name, UploadHistory* history);
 
-  UploadRecord(FileSystem& file_system, const StorePaths& paths,
+  UploadRecord(FileSystem& file_system, const StorePaths& paths, Quota& quota,
                const UploadName& name, const UploadHistory& history);
 
   const UploadName& name() const { return name_; }
   FileSystem& file_system() const { return file_system_; }
   const StorePaths& paths() const { return paths_; }
+  // The lease's holder's.
+  Quota::Reservation& room() { return room_; }
 
   // As it is now, where uploads live for `ttl` after what was written last.
   Upload Snapshot(absl::Duration ttl) const ABSL_LOCKS_EXCLUDED(mutex_);
@@ -76,6 +82,7 @@ class UploadRecord {
   FileSystem& file_system_;
   const StorePaths paths_;
   const UploadName name_;
+  Quota::Reservation room_;
   int64_t journal_bytes_;  // the lease's holder's
   mutable absl::Mutex mutex_;
   Upload upload_ ABSL_GUARDED_BY(mutex_);  // its expire_time is not set

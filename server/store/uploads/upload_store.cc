@@ -1,5 +1,7 @@
 #include "server/store/uploads/upload_store.h"
 
+#include <algorithm>
+#include <limits>
 #include <optional>
 #include <utility>
 
@@ -80,17 +82,29 @@ std::optional<OwnFile> ParseFile(const std::string& file) {
 
 }  // namespace
 
+int64_t NumBytes(absl::Span<const UploadFile> files) {
+  int64_t sum = 0;
+  for (const UploadFile& file : files) {
+    sum += std::min(file.num_bytes, std::numeric_limits<int64_t>::max() - sum);
+  }
+  return sum;
+}
+
 absl::StatusOr<std::unique_ptr<UploadStore>> UploadStore::Open(
-    const StorePaths& paths, FileSystem& file_system, Clock& clock,
-    absl::Duration ttl) {
+    const StorePaths& paths, FileSystem& file_system, Quota& quota,
+    Clock& clock, absl::Duration ttl) {
   RETURN_IF_ERROR(file_system.CreateDirectory(paths.UploadsDir()));
   return std::unique_ptr<UploadStore>(
-      new UploadStore(paths, file_system, clock, ttl));
+      new UploadStore(paths, file_system, quota, clock, ttl));
 }
 
 UploadStore::UploadStore(const StorePaths& paths, FileSystem& file_system,
-                         Clock& clock, absl::Duration ttl)
-    : paths_(paths), file_system_(file_system), clock_(clock), ttl_(ttl) {}
+                         Quota& quota, Clock& clock, absl::Duration ttl)
+    : paths_(paths),
+      file_system_(file_system),
+      quota_(quota),
+      clock_(clock),
+      ttl_(ttl) {}
 
 absl::Status UploadStore::Recover(
     absl::FunctionRef<absl::StatusOr<bool>(const CheckpointName&)> exists) {
@@ -114,7 +128,7 @@ absl::Status UploadStore::Restore(
     absl::FunctionRef<absl::StatusOr<bool>(const CheckpointName&)> exists) {
   UploadHistory history;
   absl::StatusOr<Record> record =
-      UploadRecord::Load(file_system_, paths_, name, &history);
+      UploadRecord::Load(file_system_, paths_, quota_, name, &history);
   if (absl::IsDataLoss(record.status())) return absl::OkStatus();
   RETURN_IF_ERROR(record.status());
   if (history.is_deleted || HasExpired(**record)) return absl::OkStatus();
@@ -137,9 +151,11 @@ bool UploadStore::IsOfNoUpload(const std::string& file) const {
 absl::StatusOr<Upload> UploadStore::Create(std::vector<UploadFile> files) {
   SweepExpired();
   if (IsFull()) return TooMany();
+  RETURN_IF_ERROR(quota_.CheckOneMore());
+  RETURN_IF_ERROR(quota_.CheckUpload(NumBytes(files)));
   ASSIGN_OR_RETURN(const Record record,
-                   UploadRecord::Create(file_system_, paths_, std::move(files),
-                                        clock_.Now()));
+                   UploadRecord::Create(file_system_, paths_, quota_,
+                                        std::move(files), clock_.Now()));
   if (!Insert(record)) {
     record->RemoveFiles();
     return TooMany();

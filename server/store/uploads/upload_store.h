@@ -27,6 +27,7 @@
 #include "server/base/file_system.h"
 #include "server/model/resource_name.h"
 #include "server/store/local/paths.h"
+#include "server/store/policy/quota.h"
 #include "server/store/uploads/taken_upload.h"
 #include "server/store/uploads/upload.h"
 #include "server/store/uploads/upload_record.h"
@@ -40,10 +41,11 @@ class UploadStore {
   static constexpr size_t kMaxUploads = 1024;
 
   // Makes the folder where it is missing. An upload expires `ttl` after the
-  // last of its bytes. `file_system` and `clock` outlive the store.
+  // last of its bytes. `quota`, which has room for each as long as it is there,
+  // `file_system` and `clock` outlive the store.
   static absl::StatusOr<std::unique_ptr<UploadStore>> Open(
-      const StorePaths& paths, FileSystem& file_system, Clock& clock,
-      absl::Duration ttl);
+      const StorePaths& paths, FileSystem& file_system, Quota& quota,
+      Clock& clock, absl::Duration ttl);
 
   // Finds what the process before left, and removes what has become a
   // checkpoint, has expired, or is no upload. `exists` says whether a
@@ -52,7 +54,8 @@ class UploadStore {
       absl::FunctionRef<absl::StatusOr<bool>(const CheckpointName&)> exists);
 
   // Begins an upload of files whose names and sizes these are.
-  // RESOURCE_EXHAUSTED where there are too many, or the disk is full.
+  // RESOURCE_EXHAUSTED where there are too many, the quota has no room for all
+  // of their bytes or for a checkpoint, or the disk is full.
   absl::StatusOr<Upload> Create(std::vector<UploadFile> files);
   // NOT_FOUND where there is none, or it has expired; so for all below.
   absl::StatusOr<Upload> Get(const UploadName& name);
@@ -75,8 +78,8 @@ class UploadStore {
  private:
   using Record = std::shared_ptr<UploadRecord>;
 
-  UploadStore(const StorePaths& paths, FileSystem& file_system, Clock& clock,
-              absl::Duration ttl);
+  UploadStore(const StorePaths& paths, FileSystem& file_system, Quota& quota,
+              Clock& clock, absl::Duration ttl);
 
   absl::StatusOr<UploadLease> Lease(const UploadName& name)
       ABSL_LOCKS_EXCLUDED(mutex_);
@@ -91,6 +94,7 @@ class UploadStore {
 
   const StorePaths paths_;
   FileSystem& file_system_;
+  Quota& quota_;
   Clock& clock_;
   const absl::Duration ttl_;
   mutable absl::Mutex mutex_;

@@ -51,9 +51,10 @@ class CollectorTest : public ::testing::Test {
         OpenLocalPackStore(paths_, PosixFileSystem()).value());
     packs_ = packs.get();
     parts.packs = std::move(packs);
-    parts.uploads = UploadStore::Open(paths_, PosixFileSystem(), SystemClock(),
-                                      absl::Hours(1))
-                        .value();
+    parts.uploads =
+        UploadStore::Open(paths_, PosixFileSystem(), parts.catalog->quota(),
+                          SystemClock(), absl::Hours(1))
+            .value();
     store_ = ComposeStore(std::move(parts)).value();
   }
 

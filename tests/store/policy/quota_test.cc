@@ -48,6 +48,23 @@ TEST(QuotaTest, WhatIsReceivedCountsUntilItsSaveEnds) {
   EXPECT_EQ(quota.usage().stored_bytes, 40);
 }
 
+TEST(QuotaTest, RoomPassesFromOneToAnother) {
+  Quota quota({.max_bytes = 100});
+  Quota::Reservation one(quota);
+  {
+    Quota::Reservation two(quota);
+    two.Insist(150);  // it is there, whatever the limit
+    EXPECT_THAT(one.Grow(1), StatusIs(kExhausted));
+    one.TakeFrom(two, 60);
+    EXPECT_EQ(quota.usage().receiving_bytes, 150);
+    one.TakeFrom(two, 1000);
+    one.TakeFrom(two, -1);
+  }
+  EXPECT_EQ(quota.usage().receiving_bytes, 150);
+  quota.Apply({}, &one);
+  EXPECT_EQ(quota.usage().receiving_bytes, 0);
+}
+
 TEST(QuotaTest, WhatIsStoredTakesThePlaceOfItsReservation) {
   Quota quota({.max_bytes = 100});
   Quota::Reservation one(quota);
