@@ -98,20 +98,20 @@ def test_the_limit_is_kept(server, cli, models):
 
 
 def test_a_running_download_is_not_disturbed(server, cli, models):
-    (first, whole), (second, part) = models
+    (first, _), (second, part) = models
     with server.channel() as channel:
         stub = checkpoints_pb2_grpc.CheckpointsStub(channel)
 
         def download():
             return stub.DownloadCheckpoint(
-                checkpoints_pb2.DownloadCheckpointRequest(name=first)
+                checkpoints_pb2.DownloadCheckpointRequest(name=second)
             )
 
         expected = b"".join(message.chunk for message in download())
-        assert len(expected) > sum(t.nbytes for t in whole.values())
+        assert len(expected) > sum(t.nbytes for t in part.values())
         running = download()
         got = next(running).chunk
-        # Now it is deleted, and what the other one needs is moved elsewhere.
+        # Now what both have is moved elsewhere.
         cli.done("delete", first)
         assert collect(channel).rewritten_pack_count == 1
         got += b"".join(message.chunk for message in running)
