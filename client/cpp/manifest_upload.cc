@@ -44,7 +44,7 @@ class ManifestStream {
       const std::vector<LocalBlob>& blobs) {
     absl::Status local = SendAll(header, manifest, blobs);
     if (!local.ok()) context_.TryCancel();
-    const absl::Status remote = FromGrpcStatus(writer_->Finish());
+    absl::Status remote = FromGrpcStatus(writer_->Finish());
     if (!local.ok()) {
       local_failure_ = true;
       return local;
@@ -99,6 +99,7 @@ class ManifestStream {
 
   absl::StatusOr<bool> SendBlobs(const std::vector<LocalBlob>& blobs) {
     std::vector<SafetensorsEntry> entries;
+    entries.reserve(blobs.size());
     for (const LocalBlob& blob : blobs) {
       entries.push_back({blob.digest, blob.bytes.size});
     }

@@ -54,7 +54,7 @@ void StagedCopy::Copy(absl::string_view bytes, const at::Tensor& to) {
   while (!bytes.empty()) {
     const Buffer& buffer = Current();
     const int64_t count =
-        std::min<int64_t>(bytes.size(), buffer_bytes_ - used_);
+        std::min(static_cast<int64_t>(bytes.size()), buffer_bytes_ - used_);
     const at::Tensor piece = buffer.memory.narrow(0, used_, count);
     CopyOnAllCores(bytes.substr(0, count),
                    static_cast<char*>(piece.data_ptr()));

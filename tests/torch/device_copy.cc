@@ -39,7 +39,7 @@ absl::string_view MapFile(int64_t num_bytes) {
   std::string block(1 << 20, '\0');
   for (size_t i = 0; i < block.size(); ++i)
     block[i] = static_cast<char>(i % 251);
-  for (int64_t done = 0; done < num_bytes; done += block.size()) {
+  for (int64_t done = 0; done < num_bytes; done += int64_t{1} << 20) {
     if (write(fd, block.data(), block.size()) !=
         static_cast<ssize_t>(block.size())) {
       std::perror("device_copy: /tmp");
@@ -62,7 +62,9 @@ double Speed(at::Device device, int64_t num_bytes,
         .synchronizeDevice(device.index());
     const std::chrono::duration<double> took =
         std::chrono::steady_clock::now() - start;
-    if (i > 0) best = std::max(best, num_bytes / took.count() / 1e9);
+    if (i > 0)
+      best =
+          std::max(best, static_cast<double>(num_bytes) / took.count() / 1e9);
   }
   return best;
 }

@@ -12,19 +12,37 @@ namespace warmstart::rpc {
 
 using MetricLabels = std::vector<prometheus::ClientMetric::Label>;
 
-// A family that has one value, or none yet, for AddGauge or AddCounter.
+// A family without a value.
 prometheus::MetricFamily GaugeFamily(const std::string& name,
                                      const std::string& help);
-prometheus::MetricFamily GaugeFamily(const std::string& name,
-                                     const std::string& help, double value);
 prometheus::MetricFamily CounterFamily(const std::string& name,
                                        const std::string& help);
-prometheus::MetricFamily CounterFamily(const std::string& name,
-                                       const std::string& help, double value);
 
 // A value more.
+void AddDouble(prometheus::MetricFamily& family, const MetricLabels& labels,
+               double value);
+
+// The same for any number. Prometheus has none but doubles: of integers beyond
+// 2^53, the last digits are lost.
+template <typename Number>
 void AddValue(prometheus::MetricFamily& family, const MetricLabels& labels,
-              double value);
+              Number value) {
+  AddDouble(family, labels, static_cast<double>(value));
+}
+template <typename Number>
+prometheus::MetricFamily GaugeFamily(const std::string& name,
+                                     const std::string& help, Number value) {
+  prometheus::MetricFamily family = GaugeFamily(name, help);
+  AddValue(family, {}, value);
+  return family;
+}
+template <typename Number>
+prometheus::MetricFamily CounterFamily(const std::string& name,
+                                       const std::string& help, Number value) {
+  prometheus::MetricFamily family = CounterFamily(name, help);
+  AddValue(family, {}, value);
+  return family;
+}
 
 }  // namespace warmstart::rpc
 

@@ -34,7 +34,7 @@ struct HostPort {
 // "localhost:9464", "[::1]:9464".
 std::optional<HostPort> SplitAddress(absl::string_view address) {
   const size_t colon = address.rfind(':');
-  if (colon == address.npos || colon == 0) return std::nullopt;
+  if (colon == absl::string_view::npos || colon == 0) return std::nullopt;
   HostPort result;
   if (!absl::SimpleAtoi(address.substr(colon + 1), &result.port) ||
       result.port < 0 || result.port > 65535) {
@@ -74,8 +74,8 @@ class HttpEndpoint final : public MetricsEndpoint {
 
   bool Listen(const HostPort& address) {
     if (address.port == 0) {
-      port_ = http_.bind_to_any_port(address.host.c_str());
-    } else if (http_.bind_to_port(address.host.c_str(), address.port)) {
+      port_ = http_.bind_to_any_port(address.host);
+    } else if (http_.bind_to_port(address.host, address.port)) {
       port_ = address.port;
     }
     if (port_ <= 0) return false;

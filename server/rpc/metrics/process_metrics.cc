@@ -22,10 +22,10 @@ using prometheus::MetricFamily;
 // Of /proc/self/stat, whose fields proc(5) describes; the numbers of those here
 // are from 1.
 struct Stat {
-  int64_t user_ticks = 0;      // 14
-  int64_t system_ticks = 0;    // 15
+  double user_ticks = 0;       // 14
+  double system_ticks = 0;     // 15
   int64_t num_threads = 0;     // 20
-  int64_t start_ticks = 0;     // 22, since the machine started
+  double start_ticks = 0;      // 22, since the machine started
   int64_t virtual_bytes = 0;   // 23
   int64_t resident_pages = 0;  // 24
 };
@@ -35,7 +35,7 @@ std::optional<Stat> ReadStat() {
   std::string text((std::istreambuf_iterator<char>(file)), {});
   // The second field is the program's name, in brackets, and may be anything.
   const size_t end = text.rfind(')');
-  if (end == text.npos) return std::nullopt;
+  if (end == std::string::npos) return std::nullopt;
   std::istringstream fields(text.substr(end + 1));
   Stat stat;
   std::string skipped;
@@ -52,10 +52,10 @@ std::optional<Stat> ReadStat() {
 }
 
 // When the machine started, in seconds since 1970.
-std::optional<int64_t> ReadBootTime() {
+std::optional<double> ReadBootTime() {
   std::ifstream file("/proc/stat");
   for (std::string word; file >> word;) {
-    int64_t seconds = 0;
+    double seconds = 0;
     if (word == "btime" && file >> seconds) return seconds;
   }
   return std::nullopt;
@@ -74,7 +74,7 @@ std::optional<int64_t> CountOpenFiles() {
 }
 
 void AddStat(const Stat& stat, std::vector<MetricFamily>& families) {
-  const double ticks_per_second = sysconf(_SC_CLK_TCK);
+  const auto ticks_per_second = static_cast<double>(sysconf(_SC_CLK_TCK));
   families.push_back(
       CounterFamily("process_cpu_seconds_total",
                     "CPU time that the process took, in seconds.",
@@ -86,7 +86,7 @@ void AddStat(const Stat& stat, std::vector<MetricFamily>& families) {
                                  "Virtual memory.", stat.virtual_bytes));
   families.push_back(
       GaugeFamily("process_threads", "Threads.", stat.num_threads));
-  if (const std::optional<int64_t> boot_time = ReadBootTime()) {
+  if (const std::optional<double> boot_time = ReadBootTime()) {
     families.push_back(
         GaugeFamily("process_start_time_seconds",
                     "When the process started, in seconds since 1970.",

@@ -245,8 +245,9 @@ void UploadStore::SweepExpired() {
       if (!HasExpired(*entry.second)) return false;
       // One that is written or saved is not abandoned.
       std::optional<UploadLease> lease = UploadLease::Take(entry.second);
-      if (lease.has_value()) expired.push_back(*std::move(lease));
-      return lease.has_value();
+      if (!lease.has_value()) return false;
+      expired.push_back(*std::move(lease));
+      return true;
     });
   }
   for (const UploadLease& lease : expired) lease->RemoveFiles();

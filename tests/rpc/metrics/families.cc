@@ -30,6 +30,7 @@ std::map<std::string, double> ValuesOf(const prometheus::Collectable& source) {
   for (const prometheus::MetricFamily& family : source.Collect()) {
     for (const prometheus::ClientMetric& metric : family.metric) {
       std::vector<std::string> labels;
+      labels.reserve(metric.label.size());
       for (const auto& label : metric.label) {
         labels.push_back(absl::StrCat(label.name, "=", label.value));
       }

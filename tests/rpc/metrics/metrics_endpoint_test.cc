@@ -20,7 +20,6 @@ namespace {
 
 using ::testing::AllOf;
 using ::testing::HasSubstr;
-using ::testing::StartsWith;
 using ::warmstart::testing::StatusIs;
 
 class OneMetric final : public prometheus::Collectable {
@@ -40,6 +39,7 @@ absl::StatusOr<std::unique_ptr<MetricsEndpoint>> Start(
 // All that a server on this machine answers to a GET.
 std::string Get(int port, const std::string& path) {
   const int fd = socket(AF_INET, SOCK_STREAM, 0);
+  if (fd < 0) return "";
   sockaddr_in address = {};
   address.sin_family = AF_INET;
   address.sin_port = htons(port);
