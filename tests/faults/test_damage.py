@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from pathlib import Path
 
 import grpc
@@ -12,6 +11,7 @@ import warmstart
 from harness.cli import DONE, FAILED, UNSOUND, CommandLine
 from harness.server import Server
 from harness.tensors import assert_same_state, bits
+from harness.waiting import wait_until
 
 # "first" comes before "second" in the file, and so in its pack.
 STATE = {"first": torch.arange(50_000.0), "second": torch.arange(40_000.0) + 0.5}
@@ -266,10 +266,7 @@ def test_the_server_finds_damage_by_itself(tmp_path):
         with server.client() as client:
             handle = client.save(STATE).checkpoint.name
             damage(server, "second", "flipped")
-            deadline = time.monotonic() + 30
-            while "are damaged" not in server.log():
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            wait_until(lambda: "are damaged" in server.log())
             assert_lost(lambda: client.state_dict(handle), handle, "second")
         found = CommandLine(server).run("admin", "scrub", "--list")
         assert found.code == UNSOUND

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import threading
-import time
 from concurrent.futures import ThreadPoolExecutor
 
 import grpc
@@ -13,6 +12,7 @@ from faults.tidiness import assert_tidy
 from harness.collecting import collect
 from harness.server import Server
 from harness.tensors import assert_same_state
+from harness.waiting import wait_until
 from warmstart.v1 import checkpoints_pb2, checkpoints_pb2_grpc
 
 MIB = 1 << 20
@@ -78,10 +78,7 @@ def test_the_server_collects_by_itself(tmp_path):
             first = client.save({"body": body, "head": head}).checkpoint.name
             second = client.save({"body": body}).checkpoint.name
             client.delete(first)
-            deadline = time.monotonic() + 30
-            while disk_usage(server) > 7 * MIB:
-                assert time.monotonic() < deadline
-                time.sleep(0.05)
+            wait_until(lambda: disk_usage(server) <= 7 * MIB)
             assert_same_state(client.state_dict(second), {"body": body})
         assert_tidy(server)
     assert "garbage collection: rewrote 1 packs" in server.log()

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import subprocess
 import time
-from collections.abc import Callable
 
 import grpc
 import pytest
@@ -18,6 +17,7 @@ from harness.cli import DONE, CommandLine
 from harness.server import Server, binary
 from harness.tensors import assert_same_state
 from harness.transfers import StalledUpload, state
+from harness.waiting import wait_until
 
 SERVICES = [
     "warmstart.v1.ModelInitializer",
@@ -27,13 +27,6 @@ SERVICES = [
     "warmstart.v1.ServerInformation",
     "warmstart.v1.Uploads",
 ]
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.001)
 
 
 def test_a_restart_finds_everything(server):

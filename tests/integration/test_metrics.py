@@ -7,7 +7,6 @@ import socket
 import time
 import urllib.error
 import urllib.request
-from collections.abc import Callable
 
 import pytest
 import torch
@@ -15,6 +14,7 @@ import warmstart
 from harness.nets import NetB
 from harness.server import Server
 from harness.tensors import assert_same_state
+from harness.waiting import wait_until
 
 # A line of the text format: a name, labels, a number.
 SAMPLE = re.compile(
@@ -48,13 +48,6 @@ def scrape(server: Server) -> dict[str, float]:
     return samples
 
 
-def until(condition: Callable[[], bool]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
-
-
 @pytest.fixture
 def watched(tmp_path):
     with Server(tmp_path / "data", "--metrics-listen=127.0.0.1:0") as server:
@@ -78,7 +71,7 @@ def test_calls_store_models_and_process_are_told(watched):
         f'{CHECKPOINTS},grpc_type="unary"}}'
     )
     # A call is counted a moment after it was answered.
-    until(lambda: scrape(watched).get(missing) == 1)
+    wait_until(lambda: scrape(watched).get(missing) == 1)
     samples = scrape(watched)
     assert samples["warmstart_store_up"] == 1
     assert samples["warmstart_checkpoints"] == 2
@@ -101,7 +94,7 @@ def test_a_histogram_counts_each_call_once(watched):
             list(client.list())
     labels = f'grpc_method="ListCheckpoints",{CHECKPOINTS},grpc_type="unary"'
     name = "grpc_server_handling_seconds"
-    until(lambda: scrape(watched).get(f"{name}_count{{{labels}}}") == 20)
+    wait_until(lambda: scrape(watched).get(f"{name}_count{{{labels}}}") == 20)
     samples = scrape(watched)
     buckets = [
         value

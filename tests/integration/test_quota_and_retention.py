@@ -14,6 +14,7 @@ import warmstart
 from harness.cli import DONE, FAILED, CommandLine
 from harness.server import Server
 from harness.tensors import assert_same_state
+from harness.waiting import wait_until
 
 KIB = 1 << 10
 MIB = 1 << 20
@@ -36,13 +37,6 @@ def assert_quota(flag: str, call: Callable[[], object]) -> None:
     assert error.reason == "QUOTA_EXCEEDED"
     assert error.metadata["flag"] == flag
     assert flag in str(error)
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 30
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.02)
 
 
 def names(client: warmstart.Client) -> set[str]:

@@ -15,6 +15,7 @@ from harness.cli import DONE, FAILED, CommandLine
 from harness.proxy import Proxy
 from harness.server import Server
 from harness.tensors import assert_same_state
+from harness.waiting import wait_until
 from warmstart.v1 import uploads_pb2, uploads_pb2_grpc
 
 MIB = 1 << 20
@@ -22,13 +23,6 @@ MIB = 1 << 20
 INTERVAL = 64 * MIB
 # What may be in the buffers on the way when a connection breaks.
 BUFFERS = 32 * MIB
-
-
-def wait_until(condition: Callable[[], object]) -> None:
-    deadline = time.monotonic() + 60
-    while not condition():
-        assert time.monotonic() < deadline
-        time.sleep(0.005)
 
 
 @pytest.fixture(scope="module")
@@ -198,10 +192,7 @@ def test_what_nobody_goes_on_with_is_swept_without_a_call(tmp_path):
             request = uploads_pb2.CreateUploadRequest(files=[{"name": "a", "size": 5}])
             stub.CreateUpload(request)
         assert server.uploads() != []
-        deadline = time.monotonic() + 30
-        while server.uploads():
-            assert time.monotonic() < deadline
-            time.sleep(0.05)
+        wait_until(lambda: not server.uploads())
 
 
 def refusal(call: Callable[[], object]) -> grpc.RpcError:

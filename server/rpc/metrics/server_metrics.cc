@@ -1,6 +1,5 @@
 #include "server/rpc/metrics/server_metrics.h"
 
-#include <iterator>
 #include <utility>
 
 #include "absl/status/statusor.h"

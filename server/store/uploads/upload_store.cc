@@ -1,7 +1,5 @@
 #include "server/store/uploads/upload_store.h"
 
-#include <algorithm>
-#include <limits>
 #include <optional>
 #include <utility>
 
@@ -81,14 +79,6 @@ std::optional<OwnFile> ParseFile(const std::string& file) {
 }
 
 }  // namespace
-
-int64_t NumBytes(absl::Span<const UploadFile> files) {
-  int64_t sum = 0;
-  for (const UploadFile& file : files) {
-    sum += std::min(file.num_bytes, std::numeric_limits<int64_t>::max() - sum);
-  }
-  return sum;
-}
 
 absl::StatusOr<std::unique_ptr<UploadStore>> UploadStore::Open(
     const StorePaths& paths, FileSystem& file_system, Quota& quota,

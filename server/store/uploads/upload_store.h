@@ -72,7 +72,7 @@ class UploadStore {
   // What has become a checkpoint.
   void Remove(std::unique_ptr<TakenUpload> taken);
 
-  // Every method does this first.
+  // Every method does this first; it is a chore of the server's, too.
   void SweepExpired() ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
