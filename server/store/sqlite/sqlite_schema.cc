@@ -182,7 +182,15 @@ CREATE INDEX checkpoints_by_expire_time ON checkpoints (expire_time)
   WHERE expire_time IS NOT NULL;
 )sql";
 
-constexpr const char* kMigrations[] = {kVersion1, kVersion2, kVersion3};
+// Each start sums the sizes of the blobs without a pack, now without a look at
+// their rows. The ids lie before the sizes, since scrubs go by them.
+constexpr char kVersion4[] = R"sql(
+DROP INDEX blobs_by_pack;
+CREATE INDEX blobs_by_pack ON blobs (pack, id, num_bytes);
+)sql";
+
+constexpr const char* kMigrations[] = {kVersion1, kVersion2, kVersion3,
+                                       kVersion4};
 
 absl::StatusOr<int64_t> ReadInt(SqliteDb& db, absl::string_view sql) {
   ASSIGN_OR_RETURN(const std::optional<int64_t> value, db.FindInt(sql));

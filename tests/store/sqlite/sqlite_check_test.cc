@@ -133,8 +133,8 @@ TEST_F(SqliteCheckTest, ASmallBlobThatLacksBytesIsFound) {
 TEST_F(SqliteCheckTest, AnIndexThatLacksARowIsFound) {
   EXPECT_THAT(
       FindingsAfter("PRAGMA writable_schema = ON;"
-                    "UPDATE sqlite_schema SET sql = replace(sql, '(pack)', "
-                    "'(offset)') WHERE name = 'blobs_by_pack'"),
+                    "UPDATE sqlite_schema SET sql = replace(sql, '(pack,', "
+                    "'(offset,') WHERE name = 'blobs_by_pack'"),
       Contains(HasSubstr("SQLite: ")));
 }
 

@@ -40,6 +40,15 @@ class SqliteSchemaTest : public ::testing::Test {
     return rows;
   }
 
+  // The steps of what EXPLAIN QUERY PLAN tells of.
+  static std::vector<std::string> Plan(SqliteDb& db, absl::string_view sql) {
+    SqliteQuery query = db.Query(sql);
+    std::vector<std::string> steps;
+    while (query.Next()) steps.push_back(query.String(3));
+    EXPECT_OK(query.status());
+    return steps;
+  }
+
   static int64_t NumTables(SqliteDb& db) {
     return db.FindInt("SELECT count(*) FROM sqlite_schema").value().value();
   }
@@ -114,6 +123,35 @@ TEST_F(SqliteSchemaTest, BlobsOfVersionTwoAreIntactAndCheckpointsStay) {
   EXPECT_THAT(db->FindInt("SELECT count(*) FROM checkpoints "
                           "WHERE expire_time IS NULL"),
               IsOkAndHolds(Optional(1)));
+}
+
+// What a store of millions of tensors does at each start.
+TEST_F(SqliteSchemaTest, SizesOfBlobsWithoutAPackAreReadFromAnIndexAlone) {
+  const std::unique_ptr<SqliteDb> db = Open();
+  ASSERT_OK(MigrateSqliteSchema(*db, SqliteMigrations().first(3)));
+  ASSERT_OK(db->Run("UPDATE blobs SET num_bytes = 7"));
+  ASSERT_OK(MigrateSqliteSchema(*db));
+  EXPECT_THAT(db->FindInt("SELECT sum(num_bytes) FROM blobs "
+                          "WHERE pack IS NULL"),
+              IsOkAndHolds(Optional(7)));
+  EXPECT_THAT(Plan(*db,
+                   "EXPLAIN QUERY PLAN SELECT sum(num_bytes) FROM blobs "
+                   "WHERE pack IS NULL"),
+              ElementsAre(HasSubstr("COVERING INDEX blobs_by_pack")));
+}
+
+// Else each thousand of them sorts all that are left.
+TEST_F(SqliteSchemaTest, BlobsAreReadInTheOrderOfTheirPacksWithoutSorting) {
+  const std::unique_ptr<SqliteDb> db = Open();
+  ASSERT_OK(MigrateSqliteSchema(*db));
+  EXPECT_THAT(Plan(*db,
+                   "EXPLAIN QUERY PLAN SELECT digest FROM blobs "
+                   "WHERE (pack, id) > (1, 1) ORDER BY pack, id LIMIT 10"),
+              ElementsAre(HasSubstr("INDEX blobs_by_pack")));
+  EXPECT_THAT(Plan(*db,
+                   "EXPLAIN QUERY PLAN SELECT digest FROM blobs "
+                   "WHERE pack IS NULL AND id > 1 ORDER BY id LIMIT 10"),
+              ElementsAre(HasSubstr("INDEX blobs_by_pack (pack=? AND id>?)")));
 }
 
 TEST_F(SqliteSchemaTest, MigratingAgainChangesNothing) {
