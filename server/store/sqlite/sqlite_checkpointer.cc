@@ -11,6 +11,7 @@ namespace warmstart::store {
 absl::StatusOr<std::unique_ptr<SqliteCheckpointer>> SqliteCheckpointer::Start(
     const std::string& path) {
   ASSIGN_OR_RETURN(std::unique_ptr<SqliteDb> db, SqliteDb::Open(path));
+  db->SetBusyTimeout(kWaitForReaders);
   std::unique_ptr<SqliteCheckpointer> checkpointer(
       new SqliteCheckpointer(std::move(db)));
   try {
@@ -34,24 +35,33 @@ void SqliteCheckpointer::OnCommit(int log_pages) {
   absl::MutexLock lock(&mutex_);
   if (log_pages < log_pages_) taken_pages_ = 0;  // it was begun anew
   log_pages_ = log_pages;
+  if (log_pages < kTooLongPages) return;
+  mutex_.Await(absl::Condition(this, &SqliteCheckpointer::IsIdle));
 }
 
 void SqliteCheckpointer::Run() {
   while (const int log_pages = WaitForWork()) {
-    // PASSIVE waits for nobody, and nobody for it. An error changes nothing:
-    // the log is as good as the database, and is copied when it has grown some
-    // more.
-    db_->Run("PRAGMA wal_checkpoint(PASSIVE)").IgnoreError();
-    if (log_pages < kTooLongPages) continue;
-    // Commits wait, but only for what came meanwhile.
-    db_->Run("PRAGMA wal_checkpoint(RESTART)").IgnoreError();
+    Copy(log_pages);
+    absl::MutexLock lock(&mutex_);
+    is_copying_ = false;
   }
+}
+
+// An error changes nothing: the log is as good as the database, and is copied
+// when it has grown some more.
+void SqliteCheckpointer::Copy(int log_pages) {
+  // PASSIVE waits for nobody, and nobody for it.
+  db_->Run("PRAGMA wal_checkpoint(PASSIVE)").IgnoreError();
+  if (log_pages < kTooLongPages) return;
+  // The commit that made it so long waits, and the others behind it.
+  db_->Run("PRAGMA wal_checkpoint(RESTART)").IgnoreError();
 }
 
 int SqliteCheckpointer::WaitForWork() {
   absl::MutexLock lock(&mutex_,
                        absl::Condition(this, &SqliteCheckpointer::HasWork));
   if (is_ending_) return 0;
+  is_copying_ = true;
   return taken_pages_ = log_pages_;
 }
 

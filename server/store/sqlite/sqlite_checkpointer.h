@@ -8,11 +8,13 @@
 #define WARMSTART_SERVER_STORE_SQLITE_SQLITE_CHECKPOINTER_H_
 
 #include <memory>
+#include <string>
 #include <thread>
 
 #include "absl/base/thread_annotations.h"
 #include "absl/status/statusor.h"
 #include "absl/synchronization/mutex.h"
+#include "absl/time/time.h"
 #include "server/store/sqlite/sqlite_db.h"
 
 namespace warmstart::store {
@@ -24,10 +26,14 @@ class SqliteCheckpointer {
   // copies and commits share the disk.
   static constexpr int kLongPages = 1000;
   // A log that has all been copied is begun anew by the next commit, unless
-  // that began before. Where commits come so fast that none does, the log is
-  // begun anew from here on (16 MiB) with the commits waiting: a sync of a log
-  // that is written over is shorter than of one that grows.
+  // that began before. Where commits come so fast that none does, or faster
+  // than they are copied, they wait from here on (16 MiB) until the log is
+  // begun anew: a sync of a log that is written over is shorter than of one
+  // that grows.
   static constexpr int kTooLongPages = 4096;
+  // Nobody waits longer than that for those who read the log. While they do, it
+  // grows, and is tried again after kLongPages.
+  static constexpr absl::Duration kWaitForReaders = absl::Milliseconds(100);
 
   // Copies the log of the database at `path`.
   static absl::StatusOr<std::unique_ptr<SqliteCheckpointer>> Start(
@@ -35,7 +41,9 @@ class SqliteCheckpointer {
   // Waits for the copy that is under way, if any.
   ~SqliteCheckpointer();
 
-  // Says that the log has so many pages now. Never waits for a copy.
+  // Says that the log has so many pages now, as the writing connection's commit
+  // hook does: a log that is too long is copied and begun anew before this
+  // returns, so that nobody may write meanwhile.
   void OnCommit(int log_pages) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:
@@ -43,10 +51,17 @@ class SqliteCheckpointer {
       : db_(std::move(db)) {}
 
   void Run() ABSL_LOCKS_EXCLUDED(mutex_);
+  void Copy(int log_pages) ABSL_LOCKS_EXCLUDED(mutex_);
   // How long the log is that is to be copied; 0 where the thread is to end.
   int WaitForWork() ABSL_LOCKS_EXCLUDED(mutex_);
+  bool IsDue() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return log_pages_ - taken_pages_ >= kLongPages;
+  }
   bool HasWork() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
-    return is_ending_ || log_pages_ - taken_pages_ >= kLongPages;
+    return is_ending_ || IsDue();
+  }
+  bool IsIdle() const ABSL_EXCLUSIVE_LOCKS_REQUIRED(mutex_) {
+    return !is_copying_ && !IsDue();
   }
 
   const std::unique_ptr<SqliteDb> db_;  // of the thread alone
@@ -54,6 +69,7 @@ class SqliteCheckpointer {
   int log_pages_ ABSL_GUARDED_BY(mutex_) = 0;
   // Of the log's begin: copied, or about to be.
   int taken_pages_ ABSL_GUARDED_BY(mutex_) = 0;
+  bool is_copying_ ABSL_GUARDED_BY(mutex_) = false;
   bool is_ending_ ABSL_GUARDED_BY(mutex_) = false;
   std::thread thread_;
 };

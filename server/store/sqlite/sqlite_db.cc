@@ -11,7 +11,7 @@ namespace {
 
 // Only another program that looks into the file can make us wait: the store's
 // own writers queue for one connection.
-constexpr int kBusyTimeoutMs = 10'000;
+constexpr absl::Duration kBusyTimeout = absl::Seconds(10);
 
 constexpr char kConnectionSetup[] =
     "PRAGMA foreign_keys = ON;"
@@ -23,6 +23,11 @@ constexpr char kConnectionSetup[] =
     // Finds a damaged page when it is read instead of later.
     "PRAGMA cell_size_check = ON;"
     "PRAGMA trusted_schema = OFF;";
+
+// A log keeps the length that it once had, unless told otherwise. This is well
+// above what it has while nobody keeps an old state of the database: a file
+// that is cut must grow again, which makes each sync longer.
+constexpr char kWritingSetup[] = "PRAGMA journal_size_limit = 33554432;";
 
 bool IsNoSpace(int system_errno) {
   return system_errno == ENOSPC || system_errno == EDQUOT ||
@@ -173,7 +178,10 @@ absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::Open(
 
 absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::OpenForWriting(
     const std::string& path) {
-  return Open(path, std::make_unique<GatheringVfs>());
+  ASSIGN_OR_RETURN(std::unique_ptr<SqliteDb> db,
+                   Open(path, std::make_unique<GatheringVfs>()));
+  RETURN_IF_ERROR(db->RunScript(kWritingSetup));
+  return db;
 }
 
 absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::Open(
@@ -192,7 +200,7 @@ absl::StatusOr<std::unique_ptr<SqliteDb>> SqliteDb::Open(
       new SqliteDb(path, std::move(vfs), handle));  // owns it, failed or not
   if (code != SQLITE_OK) return db->Error();
   sqlite3_extended_result_codes(handle, 1);
-  sqlite3_busy_timeout(handle, kBusyTimeoutMs);
+  db->SetBusyTimeout(kBusyTimeout);
   RETURN_IF_ERROR(db->RunScript(kConnectionSetup));
   return db;
 }
@@ -211,6 +219,11 @@ absl::Status SqliteDb::RunScript(const std::string& sql) {
     return Error();
   }
   return absl::OkStatus();
+}
+
+void SqliteDb::SetBusyTimeout(absl::Duration timeout) {
+  sqlite3_busy_timeout(handle_,
+                       static_cast<int>(absl::ToInt64Milliseconds(timeout)));
 }
 
 void SqliteDb::SetCommitHook(std::function<void(int)> on_commit) {

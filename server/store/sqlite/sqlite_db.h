@@ -25,6 +25,7 @@
 #include "absl/status/status.h"
 #include "absl/status/statusor.h"
 #include "absl/strings/string_view.h"
+#include "absl/time/time.h"
 #include "server/base/status_macros.h"
 #include "server/model/digest.h"
 #include "server/store/sqlite/gathering_vfs.h"
@@ -144,7 +145,8 @@ class SqliteDb {
   // Creates the file where it does not exist. Foreign keys are enforced.
   static absl::StatusOr<std::unique_ptr<SqliteDb>> Open(
       const std::string& path);
-  // A connection for many commits, through a GatheringVfs.
+  // A connection for many commits, through a GatheringVfs. The write-ahead log
+  // is cut to 32 MiB where it was longer and is begun anew.
   static absl::StatusOr<std::unique_ptr<SqliteDb>> OpenForWriting(
       const std::string& path);
   ~SqliteDb();
@@ -173,6 +175,9 @@ class SqliteDb {
   }
   // Runs any number of statements, once; nothing of them is kept prepared.
   absl::Status RunScript(const std::string& sql);
+
+  // How long to wait for a lock that another connection has; 10 s at first.
+  void SetBusyTimeout(absl::Duration timeout);
 
   // Calls `on_commit` with the number of pages in the write-ahead log after
   // each commit of this connection, which then no longer copies them into the

@@ -21,10 +21,17 @@ using ::warmstart::testing::IsOkAndHolds;
 // Some page of SQLite's default size, at least.
 constexpr int kPageBytes = 4096;
 
+// Commits wait where more than that was not copied. Each adds less than 2000.
+constexpr int64_t kLongestLog =
+    SqliteCheckpointer::kTooLongPages + SqliteCheckpointer::kLongPages + 2000;
+
+// What is left of a log that was longer: 32 MiB.
+constexpr int64_t kCutPages = 8192;
+
 class SqliteCheckpointerTest : public ::testing::Test {
  protected:
   void SetUp() override {
-    ASSERT_OK_AND_ASSIGN(db_, SqliteDb::Open(path_));
+    ASSERT_OK_AND_ASSIGN(db_, SqliteDb::OpenForWriting(path_));
     ASSERT_OK(db_->RunScript("PRAGMA journal_mode = WAL"));
     ASSERT_OK(db_->RunScript("CREATE TABLE t (v BLOB)"));
     db_->SetCommitHook([this](int pages) { log_pages_ = pages; });
@@ -33,6 +40,18 @@ class SqliteCheckpointerTest : public ::testing::Test {
   void Write(int pages) {
     ASSERT_OK(
         db_->Run("INSERT INTO t VALUES (zeroblob(?))", pages * kPageBytes));
+  }
+
+  // As a catalog does: from within each commit.
+  void CheckpointWith(SqliteCheckpointer& checkpointer) {
+    db_->SetCommitHook([this, &checkpointer](int pages) {
+      log_pages_ = pages;
+      checkpointer.OnCommit(pages);
+    });
+  }
+
+  int64_t LogBytes() const {
+    return static_cast<int64_t>(std::filesystem::file_size(path_ + "-wal"));
   }
 
   int64_t DatabaseBytes() const {
@@ -79,16 +98,36 @@ TEST_F(SqliteCheckpointerTest, AShortLogStaysWhereItIs) {
   EXPECT_EQ(DatabaseBytes(), size);
 }
 
-TEST_F(SqliteCheckpointerTest, ALogThatIsTooLongIsBegunAnewByForce) {
+// The copies of a log that one thread writes as fast as it can are late.
+TEST_F(SqliteCheckpointerTest, ALogDoesNotGrowHoweverFastCommitsCome) {
   ASSERT_OK_AND_ASSIGN(const auto checkpointer,
                        SqliteCheckpointer::Start(path_));
-  Write(100);
-  checkpointer->OnCommit(SqliteCheckpointer::kTooLongPages);
-  for (int before = 0; before <= log_pages_;) {
-    absl::SleepFor(absl::Milliseconds(1));
-    before = log_pages_;
-    Write(1);
+  CheckpointWith(*checkpointer);
+  for (int i = 0; i < 10 * SqliteCheckpointer::kTooLongPages / 100; ++i) {
+    Write(100);
+    // Those of a commit are some more, of the table's tree.
+    ASSERT_LT(log_pages_, kLongestLog);
   }
+}
+
+TEST_F(SqliteCheckpointerTest, ALogGrowsWhileAnOldStateIsReadAndIsCutThen) {
+  ASSERT_OK_AND_ASSIGN(const auto checkpointer,
+                       SqliteCheckpointer::Start(path_));
+  CheckpointWith(*checkpointer);
+  Write(1);
+  {
+    ASSERT_OK_AND_ASSIGN(const auto reader, SqliteDb::Open(path_));
+    SqliteTransaction snapshot(*reader);
+    ASSERT_OK(snapshot.BeginRead());
+    EXPECT_THAT(reader->FindInt("SELECT count(*) FROM t"),
+                IsOkAndHolds(Optional(1)));
+    while (log_pages_ < 2 * kCutPages) Write(1000);
+    EXPECT_THAT(reader->FindInt("SELECT count(*) FROM t"),
+                IsOkAndHolds(Optional(1)));
+  }
+  EXPECT_GT(LogBytes(), 2 * kCutPages * kPageBytes);
+  while (log_pages_ > kLongestLog) Write(1000);
+  EXPECT_LE(LogBytes(), kCutPages * kPageBytes);
 }
 
 TEST_F(SqliteCheckpointerTest, EndingWaitsForTheCopyUnderWay) {
