@@ -14,7 +14,7 @@ from pathlib import Path
 
 from bench import load
 from bench.crowd import report_errors
-from bench.measure import MIB, anonymous_memory, disk_bytes
+from bench.measure import MIB, anonymous_memory, disk_bytes, median
 from bench.results import Results, say
 from harness.server import Server
 
@@ -57,6 +57,7 @@ def measure(results: Results, folder: Path, clients: int, operations: int) -> No
         # Connections, threads and buffers that stay are made here.
         load.run(server, clients, 10 * clients, load.ALL_STEPS)
         before = look(server)
+        samples.append(before)
         done = load.run(
             server,
             clients,
@@ -66,6 +67,7 @@ def measure(results: Results, folder: Path, clients: int, operations: int) -> No
         )
         time.sleep(1)  # connections of the clients are let go
         after = look(server)
+        samples.append(after)
     calls = rounds * CALLS_IN_A_ROUND
     report_errors(results, f"soak, {clients} clients", [done])
     results.told(
@@ -85,20 +87,20 @@ def measure(results: Results, folder: Path, clients: int, operations: int) -> No
         " MiB",
         4,
     )
-    # Pools and SQLite's log keep what they once needed, so that it is the last third
-    # that tells whether more is needed all the time.
+    # Pools keep what they once needed, and gRPC makes and ends threads all the time:
+    # it is the middle of the last third that tells whether more is needed.
     third = max(1, len(samples) // 3)
-    early, late = [before, *samples[:third]], [*samples[-third:], after]
     for what, amount, unit, aim in (
         ("open files", lambda sample: sample.descriptors, "", 2),
         ("threads", lambda sample: sample.threads, "", 2),
         ("disk", lambda sample: sample.disk_bytes / MIB, " MiB", 8),
     ):
-        first, last = max(map(amount, early)), max(map(amount, late))
+        numbers = [amount(sample) for sample in samples]
+        first, last = median(numbers[:third]), median(numbers[-third:])
         results.at_most(
-            f"soak, {what}, at most",
+            f"soak, {what}, median",
             f"{last:.0f}{unit} in the last third",
-            f"{first:.0f}{unit} in the first; at the start: {amount(before):.0f}",
+            f"{first:.0f}{unit} in the first; at most: {max(numbers):.0f}",
             last - first,
             f"{unit} more",
             aim,
