@@ -20,9 +20,10 @@
 namespace warmstart::store {
 namespace {
 
-// How often a commit is tried when blobs that it could have brought itself, but
-// found in the store, are deleted or found to be damaged under its hands.
-constexpr int kMaxAttempts = 3;
+// How often a commit brings no more than what it does not find in the store.
+// What it found may be deleted, or found to be damaged, before it is committed.
+// After that it brings all that it has, and depends on nobody.
+constexpr int kFrugalAttempts = 2;
 
 // What a disk syncs in a millisecond or so.
 constexpr int64_t kLittleBytes = int64_t{1} << 20;
@@ -203,10 +204,11 @@ class ComposedDraft final : public Draft {
     const CheckpointName name = CheckpointName::Random();
     if (upload_ != nullptr) RETURN_IF_ERROR(upload_->BecomesCheckpoint(name));
     absl::StatusOr<Checkpoint> result = TryCommit(name, checkpoint);
-    for (int attempt = 1; attempt < kMaxAttempts && !added_.empty() &&
+    for (int attempt = 1; attempt <= kFrugalAttempts && !added_.empty() &&
                           (absl::IsAborted(result.status()) ||
                            absl::IsDataLoss(result.status()));
          ++attempt) {
+      brings_all_ = attempt == kFrugalAttempts;
       result = TryCommit(name, checkpoint);
     }
     if (!result.ok()) WithdrawFiles();
@@ -312,7 +314,7 @@ class ComposedDraft final : public Draft {
     return num_bytes <= kLittleBytes;
   }
 
-  // The blobs of a file that the store has not, and no file before it.
+  // The blobs that a file is to bring: none that a file before it has.
   struct Wanted {
     DraftFile* file;
     std::vector<PlacedBlob> blobs;
@@ -377,13 +379,14 @@ class ComposedDraft final : public Draft {
   }
 
   absl::StatusOr<std::vector<Wanted>> FindWantedBlobs() {
-    ASSIGN_OR_RETURN(absl::flat_hash_set<Digest> unknown, FindUnknownBlobs());
+    absl::flat_hash_set<Digest> left = DigestsOfFiles();
+    if (!brings_all_) RETURN_IF_ERROR(RemoveKnown(left));
     std::vector<Wanted> wanted;
     for (const auto& file : files_) {
       Wanted& of_file = wanted.emplace_back(Wanted{.file = file.get()});
       for (const PlacedBlob& placed : file->blobs) {
         // Taken out, so that no other file brings it too.
-        if (unknown.erase(placed.blob.digest) > 0) {
+        if (left.erase(placed.blob.digest) > 0) {
           of_file.blobs.push_back(placed);
         }
       }
@@ -391,23 +394,27 @@ class ComposedDraft final : public Draft {
     return wanted;
   }
 
-  // Which of the files' blobs the store does not hold, or holds in quarantine.
-  absl::StatusOr<absl::flat_hash_set<Digest>> FindUnknownBlobs() {
-    absl::flat_hash_set<Digest> unknown;
+  absl::flat_hash_set<Digest> DigestsOfFiles() const {
+    absl::flat_hash_set<Digest> digests;
     for (const auto& file : files_) {
       for (const PlacedBlob& placed : file->blobs) {
-        unknown.insert(placed.blob.digest);
+        digests.insert(placed.blob.digest);
       }
     }
-    const std::vector<Digest> digests(unknown.begin(), unknown.end());
+    return digests;
+  }
+
+  // What the store holds, but not in quarantine.
+  absl::Status RemoveKnown(absl::flat_hash_set<Digest>& blobs) {
+    const std::vector<Digest> digests(blobs.begin(), blobs.end());
     ASSIGN_OR_RETURN(const auto locations, catalog_.FindBlobs(digests));
     for (size_t i = 0; i < digests.size(); ++i) {
       const std::optional<BlobLocation>& location = locations[i];
       if (location.has_value() && !location->damage_time.has_value()) {
-        unknown.erase(digests[i]);
+        blobs.erase(digests[i]);
       }
     }
-    return unknown;
+    return absl::OkStatus();
   }
 
   // Makes the bytes of all `packs` durable, then their names.
@@ -451,6 +458,7 @@ class ComposedDraft final : public Draft {
   DraftFile* scratch_ = nullptr;  // one of files_
   std::vector<Added> added_;
   bool is_spent_ = false;
+  bool brings_all_ = false;
   bool is_outcome_known_ = true;
 };
 

@@ -149,8 +149,9 @@ class Draft {
   // they go into the catalog, and no pack is made. A blob that the store holds
   // in quarantine is new again: its bytes are taken from here, and whoever
   // needs them has them back.
-  //   ABORTED            a blob that the manifest names is no longer there (its
-  //                      last checkpoint was deleted meanwhile); retry
+  //   ABORTED            a blob that the manifest names, and that was not added
+  //                      here, is no longer there (its last checkpoint was
+  //                      deleted meanwhile); retry
   //   DATA_LOSS          a blob that the manifest names, and that was not added
   //                      here, is in quarantine; the digest is in the metadata
   //   INVALID_ARGUMENT   the request_id was used with another fingerprint

@@ -522,6 +522,31 @@ TEST_F(DraftTest, ATensorThatIsDeletedMeanwhileButWasUploadedToo) {
   EXPECT_OK(CheckDisk(dir_.path()));
 }
 
+// However often what was found in the store is gone in the end.
+TEST_F(DraftTest, WhatIsUploadedDependsOnNobodyInTheEnd) {
+  for (const Tensors& each : {kTiny, kOld}) {
+    Tensors tensors;
+    std::vector<CheckpointName> others;
+    catalog_->before_commit = [] {};
+    for (int i = 0; i < 10; ++i) {
+      tensors.emplace_back(absl::StrCat("t", i), each[0].second + "x");
+      tensors.back().second[0] = static_cast<char>(i);
+      ASSERT_OK_AND_ASSIGN(const Checkpoint other,
+                           Save(*store_, {tensors.back()}));
+      others.push_back(other.name);
+    }
+    catalog_->before_commit = [&] {
+      ASSERT_FALSE(others.empty());
+      ASSERT_OK(store_->DeleteCheckpoint(others.back(), false));
+      others.pop_back();
+    };
+    ASSERT_OK_AND_ASSIGN(const Checkpoint checkpoint, Save(*store_, tensors));
+    EXPECT_EQ(others.size(), 7);
+    EXPECT_OK(CheckReadable(*store_, checkpoint.name, tensors));
+    EXPECT_OK(CheckDisk(dir_.path()));
+  }
+}
+
 TEST_F(DraftTest, ATensorThatIsFoundToBeDamagedMeanwhileIsPlacedAgain) {
   ASSERT_OK(Save(*store_, kOld).status());
   ASSERT_OK(Save(*store_, kBig).status());
