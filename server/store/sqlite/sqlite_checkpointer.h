@@ -41,9 +41,10 @@ class SqliteCheckpointer {
   // Waits for the copy that is under way, if any.
   ~SqliteCheckpointer();
 
-  // Says that the log has so many pages now, as the writing connection's commit
-  // hook does: a log that is too long is copied and begun anew before this
-  // returns, so that nobody may write meanwhile.
+  // Says that the log has so many pages now. To be called from the writing
+  // connection's commit hook, before anybody may write again: where the log is
+  // too long, this returns when it was copied and can be begun anew, or when
+  // readers did not let it in time.
   void OnCommit(int log_pages) ABSL_LOCKS_EXCLUDED(mutex_);
 
  private:

@@ -32,21 +32,18 @@ class SqliteSchemaTest : public ::testing::Test {
     return db.FindInt("PRAGMA user_version").value().value();
   }
 
-  static std::vector<std::string> Rows(SqliteDb& db, absl::string_view sql) {
+  static std::vector<std::string> Rows(SqliteDb& db, absl::string_view sql,
+                                       int column = 0) {
     SqliteQuery query = db.Query(sql);
     std::vector<std::string> rows;
-    while (query.Next()) rows.push_back(query.String(0));
+    while (query.Next()) rows.push_back(query.String(column));
     EXPECT_OK(query.status());
     return rows;
   }
 
   // The steps of what EXPLAIN QUERY PLAN tells of.
   static std::vector<std::string> Plan(SqliteDb& db, absl::string_view sql) {
-    SqliteQuery query = db.Query(sql);
-    std::vector<std::string> steps;
-    while (query.Next()) steps.push_back(query.String(3));
-    EXPECT_OK(query.status());
-    return steps;
+    return Rows(db, sql, /*column=*/3);
   }
 
   static int64_t NumTables(SqliteDb& db) {
